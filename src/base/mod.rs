@@ -1,0 +1,5 @@
+//! What every layer may use: time, randomness, byte sizes. Nothing here knows of files, objects or HTTP.
+
+pub mod bytesize;
+pub mod clock;
+pub mod random;

@@ -1,0 +1,3 @@
+//! The `brigade` program: parse, run, exit.
+
+fn main() {}

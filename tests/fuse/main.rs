@@ -1,0 +1,1 @@
+//! Real FUSE mounts of the bundled backend, used by real programs.

@@ -1,0 +1,1 @@
+//! Integration tests that need no FUSE: the store conformance suite, the backend's protocol, the command line.

@@ -1,0 +1,1 @@
+//! Keeps the structure of the tree: layers, confinement, headers, documents that name real files.
