@@ -4,5 +4,9 @@
 //! keeps it so. `docs/architecture.md` walks through them.
 
 pub mod base;
+pub mod cache;
+pub mod reader;
 pub mod store;
+pub mod vfs;
 pub mod wire;
+pub mod writer;
