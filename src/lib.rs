@@ -5,6 +5,7 @@
 
 pub mod base;
 pub mod cache;
+pub mod fuse;
 pub mod reader;
 pub mod store;
 pub mod vfs;
