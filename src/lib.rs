@@ -4,5 +4,6 @@
 //! keeps it so. `docs/architecture.md` walks through them.
 
 pub mod base;
+pub mod http;
 pub mod store;
 pub mod wire;
