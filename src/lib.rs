@@ -6,6 +6,7 @@
 pub mod base;
 pub mod cache;
 pub mod fuse;
+pub mod http;
 pub mod reader;
 pub mod store;
 pub mod vfs;
