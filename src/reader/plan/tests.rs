@@ -81,20 +81,20 @@ proptest! {
                 prop_assert!(at.is_some(), "forgets {range:?}, which is not held");
                 held.swap_remove(at.unwrap());
             }
+            let end = (offset + len).min(size);
+            let fetched: u64 = step.fetch.iter().map(|range| range.end.saturating_sub(range.start.max(end))).sum();
+            prop_assert!(fetched <= room.max(MIB) + CHUNK_BYTES_MAX, "{fetched} bytes ahead with room for {room}");
             for range in step.fetch {
                 prop_assert!(range.start < range.end && range.end <= size, "fetches {range:?} of {size}");
                 prop_assert!(held.iter().all(|h| range.end <= h.start || h.end <= range.start), "{range:?} twice");
                 held.push(range);
             }
             let mut at = offset.min(size);
-            let end = (offset + len).min(size);
             while at < end {
                 let covering = held.iter().find(|held| held.contains(&at));
                 prop_assert!(covering.is_some(), "{at} is not covered");
                 at = covering.unwrap().end;
             }
-            let ahead: u64 = held.iter().map(|h| h.end.saturating_sub(h.start.max(end))).sum();
-            prop_assert!(ahead <= room.max(MIB) + CHUNK_BYTES_MAX, "{ahead} bytes ahead with room for {room}");
         }
     }
 }
