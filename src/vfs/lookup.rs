@@ -171,7 +171,10 @@ impl Vfs {
         let mut wanted = vec![Arc::from(name)];
         wanted.extend(self.scanned_next(directory, name));
         let answers: Vec<_> = stream::iter(wanted)
-            .map(async |name: Arc<str>| (Arc::clone(&name), self.store.head_object(&format!("{prefix}{name}")).await))
+            .map(|name: Arc<str>| {
+                let key = format!("{prefix}{name}");
+                async move { (name, self.store.head_object(&key).await) }
+            })
             .buffer_unordered(HEADS_AT_ONCE)
             .collect()
             .await;

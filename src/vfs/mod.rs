@@ -130,3 +130,6 @@ impl Vfs {
         self.tree.key(inode).ok_or(Error::Stale)
     }
 }
+
+#[cfg(test)]
+mod tests;

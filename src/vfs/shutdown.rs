@@ -83,7 +83,7 @@ impl Vfs {
     }
 
     async fn settle(&self, inodes: Vec<Arc<Inode>>) -> Vec<Failure> {
-        let settled = stream::iter(inodes).map(async |inode: Arc<Inode>| {
+        let settled = stream::iter(inodes).map(|inode: Arc<Inode>| async move {
             let (key, bytes) = self.described(&inode);
             let done = match self.commit(&inode).await {
                 Ok(()) => self.store_attributes(&inode).await,
@@ -91,7 +91,7 @@ impl Vfs {
             };
             done.err().map(|error| Failure { key, error, bytes })
         });
-        settled.buffer_unordered(COMMITS_AT_ONCE).filter_map(async |failure| failure).collect().await
+        settled.buffer_unordered(COMMITS_AT_ONCE).collect::<Vec<_>>().await.into_iter().flatten().collect()
     }
 
     async fn abort(&self, inodes: Vec<Arc<Inode>>) -> Vec<Failure> {
