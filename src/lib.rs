@@ -4,5 +4,6 @@
 //! keeps it so. `docs/architecture.md` walks through them.
 
 pub mod base;
+pub mod mount;
 pub mod store;
 pub mod wire;

@@ -1,0 +1,11 @@
+//! Makes a mount out of the layers and ends it: the only place where all of them meet.
+//!
+//! [`daemon`] runs it, [`stack`] builds it, [`shutdown`] decides how it ends. Nothing here prints or reads the
+//! environment; that is `cli`.
+
+pub mod control;
+pub mod holders;
+pub mod mountpoint;
+pub mod shutdown;
+pub mod source;
+pub mod table;
