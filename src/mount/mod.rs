@@ -3,9 +3,14 @@
 //! [`daemon`] runs it, [`stack`] builds it, [`shutdown`] decides how it ends. Nothing here prints or reads the
 //! environment; that is `cli`.
 
+pub mod background;
+pub mod check;
 pub mod control;
+pub mod daemon;
 pub mod holders;
 pub mod mountpoint;
+pub mod plan;
 pub mod shutdown;
 pub mod source;
+pub mod stack;
 pub mod table;
