@@ -110,30 +110,30 @@ pub struct FileArgs {
     /// The group of files that do not say theirs [default: yours]
     #[arg(long)]
     pub gid: Option<u32>,
-    /// The mode of files that do not say theirs [default: 0644]
-    #[arg(long, value_name = "OCTAL", value_parser = parse_mode)]
-    pub file_mode: Option<u32>,
-    /// The mode of directories that do not say theirs [default: 0755]
-    #[arg(long, value_name = "OCTAL", value_parser = parse_mode)]
-    pub dir_mode: Option<u32>,
-    /// How long names and attributes are believed without asking the store again, such as 500ms or 1m [default: 1s]
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub metadata_ttl: Option<Duration>,
+    /// The mode of files that do not say theirs
+    #[arg(long, value_name = "OCTAL", value_parser = parse_mode, default_value = "0644")]
+    pub file_mode: u32,
+    /// The mode of directories that do not say theirs
+    #[arg(long, value_name = "OCTAL", value_parser = parse_mode, default_value = "0755")]
+    pub dir_mode: u32,
+    /// How long names and attributes are believed without asking the store again, such as 500ms or 1m
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "5s")]
+    pub metadata_ttl: Duration,
 }
 
 /// How files are stored.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Uploads and memory")]
 pub struct UploadArgs {
-    /// The size of the first parts of a multipart upload; later ones grow [default: 8MiB]
-    #[arg(long, value_name = "SIZE")]
-    pub part_size: Option<ByteSize>,
-    /// How many parts of one file are sent at the same time [default: 8]
-    #[arg(long, value_name = "N")]
-    pub upload_concurrency: Option<usize>,
-    /// The most memory for file contents under way [default: 128MiB]
-    #[arg(long, value_name = "SIZE")]
-    pub memory_limit: Option<ByteSize>,
+    /// The size of the first parts of a multipart upload; later ones grow
+    #[arg(long, value_name = "SIZE", default_value = "8MiB")]
+    pub part_size: ByteSize,
+    /// How many parts of one file are sent at the same time
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub upload_concurrency: usize,
+    /// The most memory for file contents under way
+    #[arg(long, value_name = "SIZE", default_value = "128MiB")]
+    pub memory_limit: ByteSize,
 }
 
 /// What is told, and where. The level is in the environment: BRIGADE_LOG.

@@ -137,7 +137,7 @@ mod tests {
     fn mount_options_mean_the_same_as_long_options() {
         let args = mount("brigade mount s3://b m -o ro,part_size=16MiB -o region=x,_netdev");
         assert!(args.files.read_only);
-        assert_eq!(args.uploads.part_size.unwrap().0, 16 << 20);
+        assert_eq!(args.uploads.part_size.0, 16 << 20);
         assert_eq!(args.store.region.as_deref(), Some("x"));
         let args = mount("brigade mount --region long s3://b m -o region=short");
         assert_eq!(args.store.region.as_deref(), Some("long"), "a long option has the last word");
