@@ -7,7 +7,7 @@ use crate::store::Store;
 use std::time::Duration;
 
 /// How long the store has to answer. A person waits.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a store is, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
