@@ -4,6 +4,10 @@
 //! keeps it so. `docs/architecture.md` walks through them.
 
 pub mod base;
+pub mod cli;
+pub mod fuse;
 pub mod mount;
+pub mod server;
 pub mod store;
+pub mod vfs;
 pub mod wire;
