@@ -12,9 +12,12 @@ use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+/// The FUSE crate tells of each mount what we tell better.
+const LEVEL: &str = "info,fuser=warn";
+
 /// Starts logging and answers the log file, if there is one.
 pub fn start(args: &LogArgs, environment: &Environment) -> Result<Option<Arc<File>>, Failure> {
-    let level = environment.log.as_deref().unwrap_or("info");
+    let level = environment.log.as_deref().unwrap_or(LEVEL);
     let filter = EnvFilter::try_new(level).map_err(|cause| {
         Failure::Usage(format!(
             "BRIGADE_LOG is {level:?}, which is no level ({cause}); use error, warn, info, debug or trace"

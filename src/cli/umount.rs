@@ -32,6 +32,8 @@ const LINE_EVERY: Duration = Duration::from_secs(1);
 pub fn run(args: &UmountArgs, environment: &Environment) -> Result<(), Failure> {
     let deadline = args.timeout.map(|timeout| clock::monotonic() + timeout);
     let mount = mountpoint::find(&args.dir).map_err(|why| Failure::Failed(why.to_string()))?;
+    // Standing in the mount would hold it.
+    std::env::set_current_dir("/").map_err(|cause| Failure::Failed(format!("cannot leave this directory: {cause}")))?;
     let request = Request::Umount { dir: mount.dir.clone(), force: args.force };
     let sockets = control::candidates(&environment.control_dir(), mount.owner, mount.device);
     match Client::ask(&sockets, &request) {

@@ -30,6 +30,7 @@ use std::time::Duration;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// How often somebody who waits hears what is left, and how often a detached mount looks whether it may go.
 const PROGRESS: Duration = Duration::from_millis(200);
@@ -94,7 +95,7 @@ async fn mount_and_serve(plan: &Plan, ready: impl FnOnce() -> io::Result<()>) ->
             return Err(Error::Fuse { dir, cause });
         }
     };
-    let requests = listen(plan, &dir);
+    let (requests, listening) = listen(plan, &dir);
     if let Err(cause) = ready() {
         // The one who waits for it is gone, so nobody would know of this mount.
         tracing::error!(%cause, "nobody waits for this mount any more");
@@ -103,7 +104,13 @@ async fn mount_and_serve(plan: &Plan, ready: impl FnOnce() -> io::Result<()>) ->
     tracing::info!(source = %plan.source, dir = %dir.display(), "mounted");
     let serving = Serving::new(Arc::clone(&stack.vfs), dir.clone());
     let (ending, asker) = serving.until_the_end(session, signals, requests).await;
+    if let Some(listening) = listening {
+        // Awaited, for the socket's file to be gone when this process is.
+        listening.abort();
+        let _ = listening.await;
+    }
     stack.close().await;
+    tracing::info!(source = %plan.source, dir = %dir.display(), ?ending, "unmounted");
     if let Some(asker) = asker {
         asker.reply(Reply::Unmounted);
         asker.finish().await;
@@ -124,21 +131,20 @@ fn outside(data: &Path, dir: &Path) -> Result<(), mountpoint::Error> {
 }
 
 // Without a socket the mount works and can be unmounted by the system's means, which drain as well.
-fn listen(plan: &Plan, dir: &Path) -> mpsc::Receiver<(Request, Connection)> {
+fn listen(plan: &Plan, dir: &Path) -> (mpsc::Receiver<(Request, Connection)>, Option<JoinHandle<()>>) {
     let (sender, receiver) = mpsc::channel(8);
     let bound = table::read().and_then(|mounts| {
         let mount = table::at(&mounts, dir).ok_or(io::ErrorKind::NotFound)?;
         Listener::bind(&plan.control_dir, mount.device)
     });
     match bound {
-        Ok(listener) => drop(tokio::spawn(listener.serve(sender))),
-        Err(cause) => tracing::warn!(
-            %cause,
-            dir = %plan.control_dir.display(),
-            "no control socket: `brigade umount` will not find this mount, use `umount`"
-        ),
+        Ok(listener) => (receiver, Some(tokio::spawn(listener.serve(sender)))),
+        Err(cause) => {
+            let place = plan.control_dir.display();
+            tracing::warn!(%cause, %place, "no control socket: `brigade umount` will not find this mount, use `umount`");
+            (receiver, None)
+        }
     }
-    receiver
 }
 
 struct Signals {

@@ -1,1 +1,11 @@
 //! Real FUSE mounts of the bundled backend, used by real programs.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/backend.rs"]
+mod backend;
+mod command_line;
+#[path = "../support/mounted.rs"]
+mod mounted;
+#[path = "../support/program.rs"]
+mod program;

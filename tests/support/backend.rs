@@ -17,7 +17,8 @@ pub const BUCKET: &str = "bucket";
 pub struct Backend {
     runtime: Runtime,
     server: Option<Server>,
-    pub data: TempDir,
+    // Goes away with the backend.
+    _data: TempDir,
 }
 
 impl Backend {
@@ -34,7 +35,7 @@ impl Backend {
             sync: false,
         };
         let server = runtime.block_on(Server::start(options)).expect("the backend starts in an empty directory");
-        Self { runtime, server: Some(server), data }
+        Self { runtime, server: Some(server), _data: data }
     }
 
     pub fn endpoint(&self) -> String {

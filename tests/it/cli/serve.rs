@@ -1,6 +1,5 @@
 //! `brigade serve` as a process: what it prints, how it ends, and what it refuses.
 
-use crate::backend::Backend;
 use crate::program::brigade;
 use crate::program::run;
 use rustix::process::Pid;
@@ -105,19 +104,13 @@ fn a_data_directory_that_cannot_be_written_to_is_named() {
 
 #[test]
 fn a_taken_port_and_a_data_directory_in_use_are_named() {
-    let (backend, home) = (Backend::start(), TempDir::new().unwrap());
-    let address = backend.endpoint().replace("http://", "");
-    let keys = |command: &mut Command| {
-        command.env("BRIGADE_ACCESS_KEY_ID", "id").env("BRIGADE_SECRET_ACCESS_KEY", "secret");
-    };
-    let mut command = serve(home.path(), &format!("data --listen {address}"));
-    keys(&mut command);
-    run(&mut command).refused(1, &[&address, "in use"]);
-
-    let data = backend.data.path().join("data");
-    let mut command = serve(home.path(), &format!("{} --listen 127.0.0.1:0", data.display()));
-    keys(&mut command);
-    run(&mut command).refused(1, &[data.to_str().unwrap(), "in use"]);
+    let home = TempDir::new().unwrap();
+    let (served, lines) = Served::start(&mut serve(home.path(), "data --listen 127.0.0.1:0"));
+    let (_, address) = lines.last().unwrap().split_once("http://").unwrap();
+    run(&mut serve(home.path(), &format!("other --listen {address}"))).refused(1, &[address, "in use"]);
+    let data = home.path().join("data");
+    run(&mut serve(home.path(), "data --listen 127.0.0.1:0")).refused(1, &[data.to_str().unwrap(), "in use"]);
+    drop(served);
 }
 
 #[test]
