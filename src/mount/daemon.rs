@@ -21,6 +21,7 @@ use crate::mount::source::Source;
 use crate::mount::stack;
 use crate::mount::stack::Stack;
 use crate::mount::table;
+use crate::vfs::Failure;
 use crate::vfs::Vfs;
 use std::io;
 use std::path::Path;
@@ -243,10 +244,7 @@ impl Serving {
     fn on_happened(&mut self, happened: Happened) -> Option<Event> {
         match happened {
             Happened::Drained { round, failures } if round == self.round => {
-                for failure in &failures {
-                    tracing::error!(failure, "not stored");
-                    self.tell(Reply::NotStored(failure.clone()));
-                }
+                self.tell_failures(&failures);
                 Some(Event::Drained { failures: failures.len() })
             }
             Happened::Drained { .. } => None,
@@ -269,7 +267,8 @@ impl Serving {
 
     async fn perform(&mut self, action: Action) -> Option<Ending> {
         match action {
-            Action::Drain => self.drain(),
+            Action::Drain => self.store(|vfs| async move { vfs.drain().await }),
+            Action::Finish => self.store(|vfs| async move { vfs.finish().await }),
             Action::Unmount => self.unmount(),
             Action::Detach => {
                 tracing::warn!("the mount is in use: detached, waiting for the files being written");
@@ -280,18 +279,22 @@ impl Serving {
             Action::Refuse(refusal) => self.refuse(refusal),
             Action::AbortWriters => {
                 tracing::error!("giving up what is not stored yet");
-                self.vfs.abort_writers().await;
+                let given_up = self.vfs.abort_writers().await;
+                self.tell_failures(&given_up.iter().map(ToString::to_string).collect::<Vec<_>>());
             }
             Action::Exit(ending) => return Some(ending),
         }
         None
     }
 
-    fn drain(&mut self) {
+    fn store<F>(&mut self, act: impl FnOnce(Arc<Vfs>) -> F)
+    where
+        F: Future<Output = Vec<Failure>> + Send + 'static,
+    {
         self.round += 1;
-        let (vfs, reports, round) = (Arc::clone(&self.vfs), self.reports.clone(), self.round);
+        let (stored, reports, round) = (act(Arc::clone(&self.vfs)), self.reports.clone(), self.round);
         tokio::spawn(async move {
-            let failures = vfs.drain().await.iter().map(ToString::to_string).collect();
+            let failures = stored.await.iter().map(ToString::to_string).collect();
             reports.send(Happened::Drained { round, failures })
         });
     }
@@ -315,6 +318,13 @@ impl Serving {
             Refusal::Failed(why) => Reply::Refused(why),
         });
         self.asker = None;
+    }
+
+    fn tell_failures(&self, failures: &[String]) {
+        for failure in failures {
+            tracing::error!(failure, "not stored");
+            self.tell(Reply::NotStored(failure.clone()));
+        }
     }
 
     fn tell(&self, reply: Reply) {
