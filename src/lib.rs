@@ -4,10 +4,13 @@
 //! keeps it so. `docs/architecture.md` walks through them.
 
 pub mod base;
+pub mod cache;
 pub mod cli;
 pub mod fuse;
 pub mod mount;
+pub mod reader;
 pub mod server;
 pub mod store;
 pub mod vfs;
 pub mod wire;
+pub mod writer;
