@@ -7,6 +7,7 @@ pub mod base;
 pub mod cache;
 pub mod cli;
 pub mod fuse;
+pub mod http;
 pub mod mount;
 pub mod reader;
 pub mod server;

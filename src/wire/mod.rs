@@ -2,4 +2,11 @@
 //!
 //! Both sides use this module and would share its mistakes, so it is held to vectors published by others.
 
+pub mod copy_source;
+pub mod date;
+pub mod error_code;
 pub mod etag;
+pub mod range;
+pub mod sigv4;
+pub mod uri;
+pub mod xml;
