@@ -5,7 +5,7 @@ use crate::base::bytesize::ByteSize;
 use crate::base::bytesize::GIB;
 use crate::base::bytesize::MIB;
 use crate::cli::Failure;
-use crate::cli::args::Addressing;
+use crate::cli::args;
 use crate::cli::args::MountArgs;
 use crate::cli::args::ServeArgs;
 use crate::fuse;
@@ -17,6 +17,8 @@ use crate::mount::plan::Plan;
 use crate::mount::source;
 use crate::mount::source::Source;
 use crate::server::keys::Keys;
+use crate::store::provider::Addressing;
+use crate::store::provider::Provider;
 use crate::vfs;
 use std::fmt::Display;
 use std::path::Path;
@@ -141,21 +143,28 @@ fn in_range<T: PartialOrd + Display>(option: &str, value: T, min: T, max: T) -> 
 
 fn endpoint(args: &MountArgs, environment: &Environment) -> Result<Endpoint, Failure> {
     let store = &args.store;
-    if let Some(url) = &store.endpoint_url
-        && !(url.starts_with("http://") || url.starts_with("https://"))
-    {
-        return Err(usage(format!("--endpoint-url {url:?} is not an URL; it begins with http:// or https://")));
-    }
+    let (said_by, url) = match (&store.endpoint_url, &environment.endpoint_url) {
+        (Some(url), _) => ("--endpoint-url", Some(url)),
+        (None, url) => ("AWS_ENDPOINT_URL", url.as_ref()),
+    };
+    let url = url.map(|url| plan::endpoint_url(url).map_err(|why| usage(format!("{said_by}: {why}")))).transpose()?;
     Ok(Endpoint {
-        url: store.endpoint_url.clone().or_else(|| environment.endpoint_url.clone()),
+        url,
         region: store.region.clone(),
         profile: store.profile.clone(),
         addressing: match store.addressing {
-            Addressing::Auto => plan::Addressing::Auto,
-            Addressing::Path => plan::Addressing::Path,
-            Addressing::Virtual => plan::Addressing::Virtual,
+            args::Addressing::Auto => None,
+            args::Addressing::Path => Some(Addressing::Path),
+            args::Addressing::Virtual => Some(Addressing::VirtualHost),
         },
-        provider: store.provider.clone(),
+        provider: store.provider.as_deref().map(provider).transpose()?,
+    })
+}
+
+fn provider(name: &str) -> Result<&'static Provider, Failure> {
+    Provider::named(name).ok_or_else(|| {
+        let names: Vec<_> = Provider::all().iter().map(|row| row.name).collect();
+        usage(format!("--provider {name:?} is not known; use one of {}", names.join(", ")))
     })
 }
 
@@ -213,7 +222,8 @@ mod tests {
             ("s3://b m --part-size 6GiB --memory-limit 1T", "--part-size 6 GiB is too large; it is at most 5 GiB"),
             ("s3://b m --part-size 64MiB", "--memory-limit 128 MiB is too small; here it is at least 256 MiB"),
             ("s3://b m --upload-concurrency 0", "--upload-concurrency 0 is too small"),
-            ("s3://b m --endpoint-url localhost:9000", "--endpoint-url \"localhost:9000\" is not an URL"),
+            ("s3://b m --endpoint-url localhost:9000", "--endpoint-url: \"localhost:9000\" is not an endpoint"),
+            ("s3://b m --provider nowhere", "--provider \"nowhere\" is not known; use one of s3, aws"),
             ("s3://b/a m --prefix c", "both name a prefix"),
             ("wos://b m", "SOURCE \"wos://b\": the WOS dialect is not supported yet"),
             ("b m", "SOURCE \"b\": not a source; write s3://BUCKET"),
@@ -257,9 +267,9 @@ mod tests {
     #[test]
     fn an_option_has_the_last_word_over_the_environment() {
         let environment = Environment { endpoint_url: Some("http://e".into()), ..Environment::default() };
-        assert_eq!(plan("brigade mount s3://b m", &environment).unwrap().endpoint.url.as_deref(), Some("http://e"));
+        assert_eq!(plan("brigade mount s3://b m", &environment).unwrap().endpoint.url.unwrap().to_string(), "http://e");
         let typed = "brigade mount s3://b m --endpoint-url http://o";
-        assert_eq!(plan(typed, &environment).unwrap().endpoint.url.as_deref(), Some("http://o"));
+        assert_eq!(plan(typed, &environment).unwrap().endpoint.url.unwrap().to_string(), "http://o");
     }
 
     #[test]

@@ -28,6 +28,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
@@ -89,7 +90,7 @@ async fn mount_and_serve(plan: &Plan, ready: impl FnOnce() -> io::Result<()>) ->
         () = signals.next() => return Err(Error::Start(io::ErrorKind::Interrupted.into())),
     };
     let options = fuse::Options { fs_name: plan.source.to_string(), ..plan.fuse.clone() };
-    let session = match Session::mount(Arc::clone(&stack.vfs), &dir, &options) {
+    let session = match Session::mount(Arc::clone(&stack.vfs), &dir, Handle::current(), &options) {
         Ok(session) => session,
         Err(cause) => {
             stack.close().await;

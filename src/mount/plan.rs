@@ -1,7 +1,10 @@
 //! What one mount is to be, complete and checked, before anything is opened.
 
 use crate::fuse;
+use crate::http::Origin;
 use crate::mount::source::Source;
+use crate::store::provider::Addressing;
+use crate::store::provider::Provider;
 use crate::vfs;
 use std::path::PathBuf;
 
@@ -12,39 +15,25 @@ pub struct Plan {
     pub source: Source,
     /// Where, as typed.
     pub dir: PathBuf,
-    /// How to reach the store; of no effect on a local source.
-    pub endpoint: Endpoint,
-    /// How objects look as files, and how they are written.
-    pub vfs: vfs::Options,
-    /// How the kernel mounts it.
-    pub fuse: fuse::Options,
-    /// The directory of the control socket.
-    pub control_dir: PathBuf,
-}
-
-/// How to reach the store, as far as the user said so.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+    /// How to reach the store, as far as the user said so. Of no effect on a local source.
+#[derive(Clone, Debug, Default)]
 pub struct Endpoint {
-    /// The URL of the endpoint.
-    pub url: Option<String>,
-    /// The region that requests are signed for.
+    /// Where requests go; the provider's own endpoint if `None`.
+    pub url: Option<Origin>,
+    /// The region that requests are signed for; where AWS tools look for it, if `None`.
     pub region: Option<String>,
     /// The profile in the files of the AWS tools.
     pub profile: Option<String>,
-    /// How the bucket is named in requests.
-    pub addressing: Addressing,
-    /// A row of the table of known providers.
-    pub provider: Option<String>,
+    /// How the bucket is named in requests; as the provider likes it if `None`.
+    pub addressing: Option<Addressing>,
+    /// Who keeps the bucket; told by the endpoint if `None`.
+    pub provider: Option<&'static Provider>,
 }
 
-/// How the bucket is named in requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Addressing {
-    /// As the provider prefers it.
-    #[default]
-    Auto,
-    /// In the path.
-    Path,
-    /// In the host name.
-    Virtual,
+/// Reads the URL of an endpoint.
+///
+/// # Errors
+/// One line that says what is wrong with it.
+pub fn endpoint_url(text: &str) -> Result<Origin, String> {
+    Origin::parse(text).map_err(|why| why.to_string())
 }
