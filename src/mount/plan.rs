@@ -15,7 +15,17 @@ pub struct Plan {
     pub source: Source,
     /// Where, as typed.
     pub dir: PathBuf,
-    /// How to reach the store, as far as the user said so. Of no effect on a local source.
+    /// How to reach the store.
+    pub endpoint: Endpoint,
+    /// How objects look as files, and how they are written.
+    pub vfs: vfs::Options,
+    /// How the kernel mounts it.
+    pub fuse: fuse::Options,
+    /// The directory of the control socket.
+    pub control_dir: PathBuf,
+}
+
+/// How to reach the store, as far as the user said so. Of no effect on a local source.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoint {
     /// Where requests go; the provider's own endpoint if `None`.

@@ -19,8 +19,10 @@ use crate::store::credentials::AwsChain;
 use crate::store::credentials::Credentials;
 use crate::store::credentials::CredentialsProvider;
 use crate::store::credentials::SharedCredentials;
+use crate::store::layers::retry::Policy;
 use crate::store::layers::retry::Retry;
-use crate::store::layers::trace::Trace;
+use crate::store::layers::trace::Counters;
+use crate::store::layers::trace::Traced;
 use crate::store::provider::Provider;
 use crate::vfs::Vfs;
 use std::io;
@@ -78,7 +80,9 @@ impl Stack {
         };
         // Unlayered: a person waits, and hears at once what a retry would hide.
         check::usable(&client, &plan.vfs.prefix, &place).await.map_err(Error::Store)?;
-        let store: Arc<dyn Store> = Arc::new(Trace::new(Retry::new(client)));
+        // Traced below the retries, so that each attempt is seen.
+        let traced = Arc::new(Traced::new(Arc::new(client), Arc::new(Counters::default())));
+        let store: Arc<dyn Store> = Arc::new(Retry::new(traced, Policy::default()));
         let vfs = Vfs::new(store, plan.vfs.clone(), tokio::runtime::Handle::current());
         Ok(Self { vfs, server })
     }
