@@ -3,4 +3,5 @@
 pub mod bytesize;
 pub mod clock;
 pub mod pool;
+pub mod process;
 pub mod random;

@@ -8,6 +8,8 @@ use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::handle::HandleId;
 use crate::vfs::inode::Inode;
+use crate::vfs::inode::InodeId;
+use crate::vfs::inode::State;
 use crate::vfs::inode::Version;
 use crate::vfs::listing::Seen;
 use crate::vfs::lookup::validator;
@@ -47,6 +49,15 @@ impl Vfs {
         self.store_attributes(&file.inode).await
     }
 
+    /// Attributes of the directory and the names in it are in the bucket when this returns; names always are.
+    ///
+    /// # Errors
+    /// Why they are not.
+    pub async fn fsyncdir(&self, id: InodeId) -> Result<()> {
+        let directory = self.directory(id)?;
+        self.store_attributes(&directory).await
+    }
+
     /// Publishes the version that is being written, if there is one.
     pub(super) async fn commit(&self, inode: &Arc<Inode>) -> Result<()> {
         let _changing = inode.changing.lock().await;
@@ -61,7 +72,7 @@ impl Vfs {
                 return Err(broken.clone());
             }
             let Some(stream) = state.stream.clone() else { return Ok(()) };
-            (stream, condition_of(&state), state.gone)
+            (stream, self.condition(&state), state.gone)
         };
         if gone {
             stream.abandon().await;
@@ -92,7 +103,7 @@ impl Vfs {
             state.attr.size = version.size;
             state.version = Some(version.clone());
             state.stream = None;
-            state.exclusive = false;
+            (state.exclusive, state.follows) = (false, None);
             state.kept = None;
             state.aliases.clear();
             let now = clock::monotonic();
@@ -117,7 +128,7 @@ impl Vfs {
             let error = if state.exclusive && matches!(error, Error::Stale) { Error::Exists } else { error };
             state.broken = Some(error);
             state.stream = None;
-            state.exclusive = false;
+            (state.exclusive, state.follows) = (false, None);
             state.described = None;
             state.checked = None;
             if let Some(version) = state.version.clone() {
@@ -132,9 +143,14 @@ impl Vfs {
         }
         inode.state().broken.clone().unwrap_or(Error::Stale)
     }
-}
 
-/// A new file that must be new, or an append to a version that must still be there, is committed only if that holds.
-fn condition_of(state: &crate::vfs::inode::State) -> Condition {
-    if state.exclusive { Condition::Absent } else { Condition::None }
+    /// A file that must be new, or goes on where a certain version ends, replaces nothing else.
+    fn condition(&self, state: &State) -> Condition {
+        match &state.follows {
+            _ if !self.store.facts().conditional_writes => Condition::None,
+            _ if state.exclusive => Condition::Absent,
+            Some(etag) => Condition::Matches(etag.clone()),
+            None => Condition::None,
+        }
+    }
 }

@@ -62,6 +62,8 @@ pub struct State {
     pub stream: Option<Arc<Stream>>,
     /// Whether that version must not replace an object that is there (`O_EXCL`).
     pub exclusive: bool,
+    /// The version that it goes on from, and must still be there when it is committed.
+    pub follows: Option<ETag>,
     /// Why handles that were open for writing when a commit failed can write no more.
     pub broken: Option<Error>,
     /// Open handles that may write.
@@ -118,6 +120,7 @@ impl Inode {
             changed: None,
             stream: None,
             exclusive: false,
+            follows: None,
             broken: None,
             writers: 0,
             readers: 0,

@@ -199,9 +199,12 @@ impl Vfs {
             return Err(WriteError::NotAtEnd.into());
         }
         let base = Base { key: self.key_of(inode)?, etag: base.etag, size: base.size };
+        let follows = base.etag.clone();
         let destination: Arc<FileDestination> = self.destination(inode);
         let stream = Writer::after(Arc::clone(&self.writing), destination, base).await?;
-        inode.state().stream = Some(Arc::clone(&stream));
-        Ok(stream)
+        let mut state = inode.state();
+        state.stream = Some(Arc::clone(&stream));
+        state.follows = Some(follows);
+        Ok(Arc::clone(&stream))
     }
 }

@@ -53,7 +53,8 @@ mod tests {
     #[test]
     fn keys_show_as_names() {
         let long = "x".repeat(256);
-        let rows: &[(&str, &str, Option<(&str, Shape)>, &str)] = &[
+        type Row<'a> = (&'a str, &'a str, Option<(&'a str, Shape)>, &'a str);
+        let rows: &[Row<'_>] = &[
             // dir   key      name                            why
             ("", "a", Some(("a", Shape::Object)), "an object"),
             ("", "a/b", Some(("a", Shape::Prefix)), "an implied directory"),

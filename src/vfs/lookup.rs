@@ -12,6 +12,7 @@ use crate::vfs::Entry;
 use crate::vfs::Vfs;
 use crate::vfs::attr::Attr;
 use crate::vfs::attr::Kind;
+use crate::vfs::attr::PERMISSION_MASK;
 use crate::vfs::attr::Posix;
 use crate::vfs::directory::Remembered;
 use crate::vfs::error::Error;
@@ -63,8 +64,14 @@ impl Vfs {
     pub async fn getattr(&self, id: InodeId) -> Result<Entry> {
         let inode = self.tree.get(id)?;
         if let Some((directory, name)) = self.tree.place(id).filter(|_| id != InodeId::ROOT) {
-            let now = self.resolve(&directory, &name).await?.ok_or(Error::Stale)?;
-            if now.id != id {
+            let now = self.resolve(&directory, &name).await?;
+            let same = now.is_some_and(|now| now.id == id);
+            let open = {
+                let state = inode.state();
+                state.readers + state.writers > 0
+            };
+            // Open files keep the attributes of what they read, whatever has its name by now.
+            if !same && !open {
                 return Err(Error::Stale);
             }
         }
@@ -320,7 +327,7 @@ pub(super) fn validator(version: &Version) -> Validator {
 }
 
 fn apply(mut attr: Attr, posix: &Posix) -> Attr {
-    attr.permissions = posix.mode.map_or(attr.permissions, |mode| mode & crate::vfs::attr::PERMISSION_MASK);
+    attr.permissions = posix.mode.map_or(attr.permissions, |mode| mode & PERMISSION_MASK);
     attr.uid = posix.uid.unwrap_or(attr.uid);
     attr.gid = posix.gid.unwrap_or(attr.gid);
     if let Some(mtime) = posix.mtime {

@@ -90,7 +90,7 @@ impl Vfs {
             return Err(Error::Invalid("not a symbolic link"));
         }
         let key = self.key_of(&inode)?;
-        let foreign = inode.state().headers.as_ref().and_then(|headers| symlink_target(headers));
+        let foreign = inode.state().headers.as_ref().and_then(symlink_target);
         if let Some(target) = foreign {
             return Ok(target);
         }

@@ -120,6 +120,22 @@ impl Vfs {
         Ok((self.counted(inode), opened))
     }
 
+    /// Creates an empty file that is in the bucket when this returns.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), and what the store answers.
+    pub async fn mknod(&self, parent: InodeId, name: &OsStr, owner: Owner) -> Result<Entry> {
+        let how = How { access: Access::Write, truncate: false, exclusive: true };
+        let (entry, opened) = self.create(parent, name, owner, how).await?;
+        match self.release(opened.handle).await {
+            Ok(()) => Ok(entry),
+            Err(error) => {
+                self.forget(entry.inode.id, 1);
+                Err(error)
+            }
+        }
+    }
+
     /// Closes a file. What no close could commit is committed now.
     ///
     /// # Errors
@@ -131,11 +147,7 @@ impl Vfs {
             let mut state = inode.state();
             let open = if file.access.writes() { &mut state.writers } else { &mut state.readers };
             *open -= 1;
-            let last = file.access.writes() && state.writers == 0;
-            if last && state.stream.is_none() {
-                state.broken = None;
-            }
-            last
+            file.access.writes() && state.writers == 0
         };
         drop(file);
         let committed = if last_writer { self.commit(&inode).await } else { Ok(()) };
@@ -217,6 +229,7 @@ impl Vfs {
             let now = clock::now();
             (state.attr.mtime, state.attr.ctime, state.mtime_set) = (now, now, false);
             state.attr.size = 0;
+            state.follows = None;
             state.stream.replace(fresh)
         };
         if let Some(before) = before {

@@ -34,11 +34,14 @@ pub struct Item {
     pub name: Arc<str>,
     /// What it is, as far as the listing tells.
     pub kind: Kind,
-    /// The number to show; 0 where none is known.
+    /// The number to show; [`UNKNOWN_ID`] where none is known.
     pub id: u64,
     /// The inode and its attributes, where they are known without asking for each.
     pub entry: Option<Entry>,
 }
+
+/// Shown where no number is known: not 0, which the C library takes for a deleted entry.
+pub const UNKNOWN_ID: u64 = u32::MAX as u64;
 
 /// Whether the caller has room for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +114,8 @@ impl Vfs {
         let directory = Arc::clone(&cursor.directory);
         let mut index = usize::try_from(offset).unwrap_or(usize::MAX);
         for (at, name) in [".", ".."].into_iter().enumerate().skip(index) {
-            let id = if at == 0 { directory.id.0 } else { self.tree.parent(directory.id).map_or(0, |up| up.id.0) };
+            let id =
+                if at == 0 { directory.id.0 } else { self.tree.parent(directory.id).map_or(UNKNOWN_ID, |up| up.id.0) };
             let item = Item { next: at as u64 + 1, name: name.into(), kind: Kind::Directory, id, entry: None };
             if take(item) == Room::Full {
                 return Ok(());
@@ -242,7 +246,7 @@ impl Vfs {
             Seen::Directory => known.as_ref().is_some_and(|inode| inode.state().directory.described),
             Seen::Object(_, posix) => posix.is_some() || known.as_ref().is_some_and(|inode| inode.state().is_ahead()),
         };
-        let id = known.map_or(index as u64 + 3, |inode| inode.id.0);
+        let id = known.map_or(UNKNOWN_ID, |inode| inode.id.0);
         let entry = (detail == Detail::Attributes && described).then(|| {
             let found = Found { seen, headers: None, marker: None, asked };
             self.counted(self.admit_seen(directory.id, &name, &found))

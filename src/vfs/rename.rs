@@ -197,16 +197,17 @@ impl Vfs {
 
     /// Copies all objects to the new prefix; the copies of a round that fails are taken back.
     async fn copy_all(&self, prefix: &str, new_prefix: &str, objects: &[Listed]) -> Result<HashMap<String, ETag>> {
-        let copies = objects.iter().map(|object| async move {
+        let copies = objects.iter().cloned().map(|object: Listed| async move {
             let to = format!("{new_prefix}{}", &object.key[prefix.len()..]);
-            (object, self.copy_listed(object, &to).await, to)
+            let copied = self.copy_listed(&object, &to).await;
+            (object.key, copied, to)
         });
         let mut copies = stream::iter(copies).buffer_unordered(COPIES_AT_ONCE);
         let (mut done, mut tags, mut failed) = (Vec::new(), HashMap::new(), None);
-        while let Some((object, copied, to)) = copies.next().await {
+        while let Some((key, copied, to)) = copies.next().await {
             match copied {
                 Ok(etag) => {
-                    tags.insert(object.key.clone(), etag);
+                    tags.insert(key, etag);
                     done.push(to);
                 }
                 Err(error) => {

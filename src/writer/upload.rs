@@ -280,7 +280,7 @@ impl Upload {
 /// Cuts `0..bytes` into the fewest ranges of at most `max` bytes, all of nearly the same length.
 pub fn even_split(bytes: u64, max: u64) -> impl Iterator<Item = Range<u64>> {
     let count = bytes.div_ceil(max);
-    let (length, longer) = if count == 0 { (0, 0) } else { (bytes / count, bytes % count) };
+    let (length, longer) = (bytes / count.max(1), bytes % count.max(1));
     (0..count).map(move |i| {
         let start = i * length + i.min(longer);
         start..start + length + u64::from(i < longer)
