@@ -49,8 +49,10 @@ const CONFINED: &[(&str, &str, &str)] = &[
 ];
 
 /// Files that a confinement does not bind: (file, word, why).
-const UNBOUND: &[(&str, &str, &str)] =
-    &[("src/mount/background.rs", "io::stdout", "the line that the waiting command reads")];
+const UNBOUND: &[(&str, &str, &str)] = &[
+    ("src/mount/background.rs", "io::stdout", "the line that the waiting command reads"),
+    ("src/store/layers/retry.rs", "Instant::now", "tokio's clock, which tests can pause"),
+];
 
 /// What must not be written anywhere in the program, and why.
 const FORBIDDEN: &[(&str, &str)] = &[
@@ -195,6 +197,11 @@ fn layer(path: &str) -> Option<&str> {
     below.split_once('/').map(|(directory, _)| directory)
 }
 
+/// Whether a file is about another one: it may use what that one may not.
+fn is_test(path: &str) -> bool {
+    path.starts_with("tests/") || path.ends_with("/tests.rs") || path.contains("/tests/")
+}
+
 fn check_layers(layers: &[(&str, &[&str])], path: &str, code: &str) -> Vec<String> {
     let Some(own) = layer(path) else { return Vec::new() };
     let Some((_, allowed)) = layers.iter().find(|(name, _)| *name == own) else {
@@ -246,10 +253,9 @@ fn check_shape(longer: &[(&str, usize)], path: &str, text: &str) -> Vec<String> 
     if NAMELESS.contains(&stem) {
         complaints.push(format!("{path}: {stem:?} names nothing; say what it is about"));
     }
-    let is_test = path.starts_with("tests/") || path.ends_with("/tests.rs") || path.contains("/tests/");
     let max = longer.iter().find(|(name, _)| *name == path).map_or(LINES_MAX, |(_, max)| *max);
     let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
-    if !is_test && lines > max {
+    if !is_test(path) && lines > max {
         complaints.push(format!("{path}: {lines} lines without its tests, at most {max}; split it by what it does"));
     }
     complaints
@@ -276,6 +282,10 @@ fn program() -> Vec<Source> {
     files("src", "rs")
 }
 
+fn untested() -> Vec<Source> {
+    program().into_iter().filter(|file| !is_test(&file.path)).collect()
+}
+
 fn all_rust() -> Vec<Source> {
     let mut all = program();
     all.extend(files("tests", "rs"));
@@ -300,12 +310,12 @@ fn layers_name_only_layers_below_them() {
             );
         }
     }
-    fail_on(program().iter().flat_map(|file| check_layers(LAYERS, &file.path, &code(&file.text))).collect());
+    fail_on(untested().iter().flat_map(|file| check_layers(LAYERS, &file.path, &code(&file.text))).collect());
 }
 
 #[test]
 fn what_belongs_in_one_place_stays_there() {
-    fail_on(program().iter().flat_map(|file| check_confined(&file.path, &code(&file.text))).collect());
+    fail_on(untested().iter().flat_map(|file| check_confined(&file.path, &code(&file.text))).collect());
 }
 
 #[test]
