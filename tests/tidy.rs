@@ -21,7 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("reader", &["store", "base"]),
     ("writer", &["store", "base"]),
     ("vfs", &["writer", "reader", "cache", "store", "base"]),
-    ("fuse", &["vfs", "base"]),
+    ("fuse", &["vfs", "store", "base"]),
     ("mount", &["fuse", "vfs", "writer", "reader", "cache", "store", "server", "http", "base"]),
     ("cli", &["mount", "fuse", "vfs", "store", "server", "base"]),
 ];
