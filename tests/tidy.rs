@@ -278,6 +278,26 @@ fn check_registries(path: &str, text: &str) -> Vec<String> {
     named.map(|host| format!("{path}: names the registry {host}")).collect()
 }
 
+/// The crates that a manifest depends on, for the program and for its tests.
+fn dependencies(manifest: &str) -> Vec<&str> {
+    let mut inside = false;
+    let mut names = Vec::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            inside = line == "[dependencies]" || line == "[dev-dependencies]";
+        } else if let Some((name, _)) = line.split_once('=').filter(|_| inside && !line.starts_with('#')) {
+            names.push(name.trim());
+        }
+    }
+    names
+}
+
+fn check_decided(dependencies: &[&str], decisions: &str) -> Vec<String> {
+    let words: Vec<_> = decisions.split(|letter: char| !is_word(letter) && letter != '-').collect();
+    let missing = dependencies.iter().filter(|name| !words.contains(*name));
+    missing.map(|name| format!("Cargo.toml: no document says what {name} saves")).collect()
+}
+
 fn program() -> Vec<Source> {
     files("src", "rs")
 }
@@ -357,6 +377,13 @@ fn no_registry_is_named() {
 }
 
 #[test]
+fn each_dependency_says_what_it_saves() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let decisions: String = files("docs/decisions", "md").into_iter().map(|file| file.text).collect();
+    fail_on(check_decided(&dependencies(&manifest), &decisions));
+}
+
+#[test]
 fn the_check_of_layers_finds_what_it_looks_for() {
     let layers: &[(&str, &[&str])] = &[("low", &[]), ("high", &["low"])];
     let rows: &[(&str, &str, usize, &str)] = &[
@@ -413,6 +440,9 @@ fn the_other_checks_find_what_they_look_for() {
     let text = "See `src/a.rs` and `src/b.rs`, `not a path`, `tests/` and `docs/x.md`.";
     assert_eq!(named_paths(text), ["src/a.rs", "src/b.rs", "tests/", "docs/x.md"]);
     assert_eq!(check_document("d.md", text, |path| path != "src/b.rs").len(), 1);
+    let manifest = "[package]\nname = \"x\"\n[dependencies]\na-b = \"1\"\n# no = 1\nc = { version = \"2\" }\n[lints.rust]\nd = \"warn\"";
+    assert_eq!(dependencies(manifest), ["a-b", "c"]);
+    assert_eq!(check_decided(&["a-b", "c"], "| a-b | saves much |"), ["Cargo.toml: no document says what c saves"]);
     assert_eq!(check_registries("d.md", "from pypi.org").len(), 1);
     assert_eq!(check_registries("d.md", "from s3.example.org").len(), 0);
 }
