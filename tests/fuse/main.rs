@@ -5,7 +5,9 @@
 #[path = "../support/backend.rs"]
 mod backend;
 mod command_line;
+mod files;
 #[path = "../support/mounted.rs"]
 mod mounted;
 #[path = "../support/program.rs"]
 mod program;
+mod programs;
