@@ -1,6 +1,6 @@
 //! What is known of an object beyond its listing, valid as long as a listing shows the same object.
 
-use crate::wire::etag::ETag;
+use crate::store::ETag;
 use lru::LruCache;
 use std::num::NonZeroUsize;
 use std::sync::Mutex;

@@ -3,11 +3,11 @@
 use crate::base::pool::Pool;
 use crate::reader::chunk::Chunk;
 use crate::reader::plan::Plan;
+use crate::store::ETag;
 use crate::store::Error;
 use crate::store::Kind;
 use crate::store::Op;
 use crate::store::Store;
-use crate::wire::etag::ETag;
 use bytes::Bytes;
 use bytes::BytesMut;
 use futures_util::StreamExt;

@@ -2,6 +2,7 @@
 
 use crate::base::clock;
 use crate::store::Condition;
+use crate::store::ETag;
 use crate::vfs::Vfs;
 use crate::vfs::attr::Posix;
 use crate::vfs::error::Error;
@@ -13,7 +14,6 @@ use crate::vfs::inode::State;
 use crate::vfs::inode::Version;
 use crate::vfs::listing::Seen;
 use crate::vfs::lookup::validator;
-use crate::wire::etag::ETag;
 use crate::writer::stream::Stream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -2,6 +2,7 @@
 
 use crate::store::Condition;
 use crate::store::CopySource;
+use crate::store::ETag;
 use crate::store::Error;
 use crate::store::Headers;
 use crate::store::Kind;
@@ -10,7 +11,6 @@ use crate::store::PartNumber;
 use crate::store::Store;
 use crate::store::UploadId;
 use crate::vfs::inode::Version;
-use crate::wire::etag::ETag;
 use crate::writer::upload::even_split;
 use futures_util::StreamExt;
 use futures_util::TryStreamExt;

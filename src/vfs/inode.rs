@@ -1,5 +1,6 @@
 //! What is known of one file or directory. Where it hangs in the tree is the tree's affair.
 
+use crate::store::ETag;
 use crate::store::Headers;
 use crate::vfs::attr::Attr;
 use crate::vfs::attr::Kind;
@@ -7,7 +8,6 @@ use crate::vfs::attr::PERMISSION_MASK;
 use crate::vfs::attr::Posix;
 use crate::vfs::error::Error;
 use crate::vfs::listing::Listing;
-use crate::wire::etag::ETag;
 use crate::writer::stream::Stream;
 use std::sync::Arc;
 use std::sync::Mutex;

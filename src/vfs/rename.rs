@@ -1,6 +1,7 @@
 //! Renaming: a copy inside the bucket that is checked, and only then the removal of the source.
 
 use crate::base::clock;
+use crate::store::ETag;
 use crate::store::ListObjects;
 use crate::store::Listed;
 use crate::vfs::Vfs;
@@ -15,7 +16,6 @@ use crate::vfs::inode::Version;
 use crate::vfs::key;
 use crate::vfs::listing::Seen;
 use crate::vfs::setattr::moved;
-use crate::wire::etag::ETag;
 use futures_util::StreamExt;
 use futures_util::stream;
 use std::collections::HashMap;

@@ -5,6 +5,7 @@
 
 use crate::base::clock;
 use crate::store::Condition;
+use crate::store::ETag;
 use crate::store::Headers;
 use crate::store::Payload;
 use crate::vfs::Entry;
@@ -22,7 +23,6 @@ use crate::vfs::inode::State;
 use crate::vfs::inode::Version;
 use crate::vfs::listing::Seen;
 use crate::vfs::lookup::validator;
-use crate::wire::etag::ETag;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -6,13 +6,13 @@
 use crate::base::pool::Pool;
 use crate::store::Condition;
 use crate::store::CopySource;
+use crate::store::ETag;
 use crate::store::Error;
 use crate::store::Headers;
 use crate::store::Kind;
 use crate::store::Op;
 use crate::store::Store;
 use crate::store::UploadId;
-use crate::wire::etag::ETag;
 use crate::writer::schedule::Schedule;
 use crate::writer::tail::Tail;
 use crate::writer::upload::Action;

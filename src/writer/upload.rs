@@ -3,12 +3,12 @@
 //! The shell ([`stream`](crate::writer::stream)) performs each action and answers it with exactly one event. Retries are
 //! the store's affair: a failed event is final here.
 
+use crate::store::ETag;
 use crate::store::Error;
 use crate::store::Part;
 use crate::store::PartNumber;
 use crate::store::Payload;
 use crate::store::UploadId;
-use crate::wire::etag::ETag;
 use crate::writer::schedule::Schedule;
 use std::collections::VecDeque;
 use std::ops::Range;

@@ -1,1 +1,9 @@
 //! Integration tests that need no FUSE: the store conformance suite, the backend's protocol, the command line.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/backend.rs"]
+mod backend;
+mod cli;
+#[path = "../support/program.rs"]
+mod program;

@@ -1,7 +1,7 @@
 //! Pages of keys against a naive reading of the whole key set.
 
 use super::*;
-use crate::wire::etag::ETag;
+use crate::store::ETag;
 use proptest::collection::btree_set;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
