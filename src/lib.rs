@@ -4,5 +4,7 @@
 //! keeps it so. `docs/architecture.md` walks through them.
 
 pub mod base;
+pub mod http;
+pub mod server;
 pub mod store;
 pub mod wire;

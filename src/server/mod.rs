@@ -1,0 +1,2 @@
+//! The bundled S3 backend.
+pub mod backend;
