@@ -4,4 +4,11 @@
 
 pub mod aws_chunked;
 pub mod checksum;
+pub mod copy_source;
+pub mod date;
+pub mod error_code;
 pub mod etag;
+pub mod range;
+pub mod sigv4;
+pub mod uri;
+pub mod xml;

@@ -1,0 +1,123 @@
+//! The XML bodies of S3, one file per family: each document can be read and written.
+//!
+//! Reading goes by local names and ignores namespaces, order and unknown elements, since stores differ in all of
+//! these; it is bounded in depth and size and never panics. Writing gives what Amazon's reference shows.
+
+mod bucket;
+mod copy;
+mod delete;
+mod error;
+mod list;
+mod multipart;
+mod out;
+mod tree;
+mod uploads;
+
+pub use bucket::Bucket;
+pub use bucket::CreateBucketConfiguration;
+pub use bucket::ListBuckets;
+pub use bucket::LocationConstraint;
+pub use copy::CopyObjectResult;
+pub use copy::CopyPartResult;
+pub use delete::Delete;
+pub use delete::DeleteError;
+pub use delete::DeleteResult;
+pub use error::ErrorDocument;
+pub use list::Content;
+pub use list::Encoding;
+pub use list::ListObjects;
+pub use list::Paging;
+pub use multipart::CompletePart;
+pub use multipart::CompleteRequest;
+pub use multipart::CompleteResult;
+pub use multipart::InitiateResult;
+pub use multipart::ListParts;
+pub use multipart::StoredPart;
+pub use out::can_carry;
+pub use uploads::ListUploads;
+pub use uploads::Upload;
+
+use std::collections::BTreeMap;
+
+/// The namespace of Amazon's documents.
+const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+
+/// Checksums as documents carry them: algorithm (`CRC64NVME`) to base64, from elements named `ChecksumCRC64NVME`.
+pub type Checksums = BTreeMap<String, String>;
+
+/// Who owns a bucket, an object or an upload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// An opaque id.
+    pub id: String,
+    /// A name for people.
+    pub display_name: String,
+}
+
+/// Why a document cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Not UTF-8, not well formed, or with a document type.
+    #[error("malformed XML: {0}")]
+    Malformed(String),
+    /// Deeper or larger than any document of S3.
+    #[error("the XML is nested too deeply or has too many elements")]
+    TooLarge,
+    /// Another document than was expected.
+    #[error("expected the document {expected}, found {found:?}")]
+    Unexpected {
+        /// The root element that should have been there.
+        expected: &'static str,
+        /// The root element that was.
+        found: String,
+    },
+    /// An element that must be there is not.
+    #[error("the element {0} is missing")]
+    Missing(&'static str),
+    /// An element's text is not what it must be.
+    #[error("the element {0} has no sensible value")]
+    Invalid(&'static str),
+}
+
+/// What reading a document answers.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The local name of a document's root element, to tell documents apart that come under one status.
+///
+/// # Errors
+/// When there is no well-formed start of a document.
+pub fn root_name(document: &[u8]) -> Result<String> {
+    tree::root_name(document)
+}
+
+impl Owner {
+    fn read(element: &tree::Element) -> Self {
+        let text = |name| element.text(name).unwrap_or_default().to_owned();
+        Self { id: text("ID"), display_name: text("DisplayName") }
+    }
+
+    fn write(&self, name: &str, out: &mut out::Out) {
+        out.open(name);
+        out.leaf("ID", &self.id);
+        out.leaf("DisplayName", &self.display_name);
+        out.close(name);
+    }
+}
+
+fn read_checksums(element: &tree::Element) -> Checksums {
+    let named = |child: &tree::Element| {
+        let algorithm =
+            child.name.strip_prefix("Checksum").filter(|rest| !matches!(*rest, "" | "Type" | "Algorithm"))?;
+        Some((algorithm.to_owned(), child.text.clone()))
+    };
+    element.children.iter().filter_map(named).collect()
+}
+
+fn write_checksums(checksums: &Checksums, out: &mut out::Out) {
+    for (algorithm, value) in checksums {
+        out.leaf(&format!("Checksum{algorithm}"), value);
+    }
+}
+
+#[cfg(test)]
+mod tests;
