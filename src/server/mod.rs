@@ -1,2 +1,3 @@
 //! The bundled S3 backend.
 pub mod backend;
+pub mod condition;
