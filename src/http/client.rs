@@ -1,0 +1,212 @@
+//! The network client: pooled HTTP/1.1 connections, bodies sent without being copied, stalls noticed.
+//!
+//! Redirects are not followed, since each request is signed for one host, and nothing is repeated here.
+
+use crate::http::Body;
+use crate::http::Error;
+use crate::http::ErrorKind;
+use crate::http::Incoming;
+use crate::http::Origin;
+use crate::http::Request;
+use crate::http::Response;
+use crate::http::Result;
+use crate::http::Transport;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream;
+use http_body::Frame;
+use http_body::SizeHint;
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Until a connection is made.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Servers close idle connections; being first avoids requests that meet a closing one.
+const IDLE: Duration = Duration::from_secs(20);
+/// More than requests run side by side, so that connections are never thrown away and made anew.
+const IDLE_CONNECTIONS_MAX: usize = 256;
+/// Bytes handed to the connection at once; small enough for progress on slow lines to be seen.
+const FRAME_BYTES: usize = 256 * 1024;
+
+/// Sends requests over the network.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: reqwest::Client,
+}
+
+impl Client {
+    /// A client for requests to `origin`: proxies of the environment are used unless it is this machine.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(origin: &Origin) -> Result<Self> {
+        let mut builder = reqwest::Client::builder()
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(CONNECT)
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .tcp_nodelay(true)
+            .tcp_keepalive(IDLE)
+            .user_agent(concat!("brigade/", env!("CARGO_PKG_VERSION")));
+        if origin.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        let inner = builder.build().map_err(|error| failure(error, "the HTTP client cannot be set up"))?;
+        Ok(Self { inner })
+    }
+}
+
+#[async_trait]
+impl Transport for Client {
+    async fn send(&self, request: Request) -> Result<Response> {
+        let url = exact_url(&request)?;
+        let authority = request.origin.authority();
+        let Request { method, mut headers, body, patience, .. } = request;
+        if !body.is_empty() || !matches!(method.as_str(), "GET" | "HEAD") {
+            // Left to the library an empty body would go without, which some stores refuse.
+            headers.insert(crate::http::header::CONTENT_LENGTH, body.len().into());
+        }
+        let progress = Arc::new(AtomicU64::new(0));
+        let body = Outgoing::new(body, Arc::clone(&progress));
+        let sending = self.inner.request(method, url).headers(headers).body(reqwest::Body::wrap(body)).send();
+        let response = tokio::select! {
+            response = sending => response.map_err(|error| failure(error, &authority))?,
+            () = stalled(&progress, patience) => return Err(silence(&authority, patience)),
+        };
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Response { status, headers, body: incoming(response, authority, patience) })
+    }
+}
+
+/// The URL, if the library keeps it as it is: it would resolve `.` and `..`, which are bytes of a key to S3.
+fn exact_url(request: &Request) -> Result<reqwest::Url> {
+    let Request { origin, path, query, .. } = request;
+    let text = if query.is_empty() { format!("{origin}{path}") } else { format!("{origin}{path}?{query}") };
+    match reqwest::Url::parse(&text) {
+        Ok(url) if url.as_str() == text && url.fragment().is_none() => Ok(url),
+        Ok(_) | Err(_) => Err(Error::new(ErrorKind::Url, format!("the path {path:?} cannot be sent as it is"))),
+    }
+}
+
+/// Returns when no byte of the body was taken for `patience`, or all were and no answer came for that long.
+async fn stalled(progress: &AtomicU64, patience: Duration) {
+    const LOOKS: u32 = 4;
+    let (mut seen, mut idle) = (progress.load(Ordering::Relaxed), 0);
+    while idle < LOOKS {
+        tokio::time::sleep(patience / LOOKS).await;
+        let now = progress.load(Ordering::Relaxed);
+        idle = if now == seen { idle + 1 } else { 0 };
+        seen = now;
+    }
+}
+
+/// The body of an answer, with a limit for each wait.
+fn incoming(response: reqwest::Response, authority: String, patience: Duration) -> Incoming {
+    let body = response.bytes_stream().boxed();
+    stream::unfold(Some((body, authority)), move |state| async move {
+        let (mut body, authority) = state?;
+        match tokio::time::timeout(patience, body.next()).await {
+            Ok(Some(Ok(piece))) => Some((Ok(piece), Some((body, authority)))),
+            Ok(Some(Err(error))) => Some((Err(failure(error, &authority)), None)),
+            Ok(None) => None,
+            Err(_) => Some((Err(silence(&authority, patience)), None)),
+        }
+    })
+    .boxed()
+}
+
+fn silence(authority: &str, patience: Duration) -> Error {
+    Error::new(ErrorKind::Timeout, format!("{authority}: no answer for {} s", patience.as_secs()))
+}
+
+/// The library's error in our words: its own text names the whole URL, the cause below says what happened.
+fn failure(error: reqwest::Error, authority: &str) -> Error {
+    let mut cause: &(dyn StdError + 'static) = &error;
+    let mut io_kinds = Vec::new();
+    while let Some(next) = below(cause) {
+        cause = next;
+        io_kinds.extend(cause.downcast_ref::<io::Error>().map(io::Error::kind));
+    }
+    let (kind, what) = if error.is_timeout() && error.is_connect() {
+        (ErrorKind::Connect, "no connection in time".to_owned())
+    } else if error.is_timeout() {
+        (ErrorKind::Timeout, "no answer in time".to_owned())
+    } else if !error.is_connect() {
+        (ErrorKind::Broken, format!("the connection broke: {cause}"))
+    } else if io_kinds.contains(&io::ErrorKind::ConnectionRefused) {
+        (ErrorKind::Connect, "connection refused".to_owned())
+    } else if io_kinds.contains(&io::ErrorKind::InvalidData) {
+        (ErrorKind::Tls, format!("TLS failed: {cause}"))
+    } else {
+        (ErrorKind::Connect, format!("cannot connect: {cause}"))
+    };
+    Error::new(kind, format!("{authority}: {what}")).caused_by(error)
+}
+
+/// The error below another. One that is wrapped in an I/O error is not among its sources.
+fn below<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
+}
+
+/// A body as the library takes it: small frames that share the pieces' memory, of exactly known length.
+struct Outgoing {
+    pieces: std::vec::IntoIter<Bytes>,
+    piece: Bytes,
+    left: u64,
+    progress: Arc<AtomicU64>,
+}
+
+impl Outgoing {
+    fn new(body: Body, progress: Arc<AtomicU64>) -> Self {
+        let left = body.len();
+        Self { pieces: body.pieces.into_iter(), piece: Bytes::new(), left, progress }
+    }
+}
+
+impl http_body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, Infallible>>> {
+        while self.piece.is_empty() {
+            match self.pieces.next() {
+                Some(piece) => self.piece = piece,
+                None => return Poll::Ready(None),
+            }
+        }
+        let take = self.piece.len().min(FRAME_BYTES);
+        let frame = self.piece.split_to(take);
+        self.left -= take as u64;
+        self.progress.fetch_add(take as u64, Ordering::Relaxed);
+        Poll::Ready(Some(Ok(Frame::data(frame))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests;
