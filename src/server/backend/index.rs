@@ -10,6 +10,8 @@ use crate::server::backend::record::ObjectRecord;
 use crate::server::backend::record::PartRecord;
 use crate::server::backend::record::UploadRecord;
 use crate::server::backend::record::decode;
+use crate::server::condition::Permission;
+use crate::server::condition::WriteCondition;
 use redb::Database;
 use redb::Durability;
 use redb::ReadOnlyTable;
@@ -137,6 +139,15 @@ pub fn parse<T: DeserializeOwned>(value: &[u8]) -> Result<T> {
     decode(value).ok_or_else(|| Error::Storage("a record of the index is damaged".into()))
 }
 
+/// Fails if the condition of a write does not hold for what is there.
+pub fn permit(condition: &WriteCondition, current: Option<&ObjectRecord>) -> Result<()> {
+    match condition.check(current.map(|record| &record.etag)) {
+        Permission::Go => Ok(()),
+        Permission::NoObject => Err(Error::NoSuchKey),
+        Permission::Failed(header) => Err(Error::PreconditionFailed(header)),
+    }
+}
+
 /// One state of the index, unmoved by what happens meanwhile.
 pub struct Snapshot {
     buckets: ReadOnlyTable<&'static str, &'static [u8]>,
@@ -187,6 +198,15 @@ impl Snapshot {
                 Err(Error::NoSuchKey)
             }
         }
+    }
+
+    /// Fails if a write would fail now.
+    pub fn check_write(&self, bucket: &str, key: &str, condition: &WriteCondition) -> Result<()> {
+        self.require_bucket(bucket)?;
+        if *condition == WriteCondition::default() {
+            return Ok(());
+        }
+        permit(condition, get(&self.objects, object_key(bucket, key).as_slice())?.as_ref())
     }
 
     /// The bytes of an object that was found in this snapshot.

@@ -30,6 +30,7 @@ use crate::server::backend::readers::Readers;
 use crate::server::backend::readers::Reading;
 use crate::server::backend::record::ObjectRecord;
 use crate::server::backend::record::Piece;
+use crate::server::backend::record::UploadRecord;
 use crate::server::backend::tables::Tables;
 use crate::server::backend::writer::Writer;
 use bytes::Bytes;
@@ -146,4 +147,69 @@ impl Cursor for Objects<'_> {
         let key = std::str::from_utf8(key).map_err(|_| Error::Storage("a key of the index is damaged".into()))?;
         Ok(Some((key.to_owned(), index::parse(record.value())?)))
     }
+}
+
+/// Which unfinished uploads of a bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UploadsQuery {
+    /// Keys begin so.
+    pub prefix: String,
+    /// Where keys are rolled up.
+    pub delimiter: Option<String>,
+    /// They come after this key…
+    pub key_marker: String,
+    /// …and with this key, if it is not empty, after this id.
+    pub upload_id_marker: String,
+    /// At most so many, common prefixes counted.
+    pub limit: usize,
+}
+
+/// One page of unfinished uploads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UploadsPage {
+    /// Key, id, record.
+    pub uploads: Vec<(String, String, UploadRecord)>,
+    /// Common prefixes.
+    pub prefixes: Vec<String>,
+    /// Markers of the next page.
+    pub next: Option<(String, String)>,
+}
+
+/// One page of the unfinished uploads of a bucket. There are few of them: what is rolled up is read and passed over.
+pub fn list_uploads(snapshot: &Snapshot, bucket: &str, query: &UploadsQuery) -> Result<UploadsPage> {
+    snapshot.require_bucket(bucket)?;
+    let mut page = UploadsPage::default();
+    if query.limit == 0 {
+        return Ok(page);
+    }
+    let start = query.prefix.as_str().max(query.key_marker.as_str());
+    let start = index::object_key(bucket, start);
+    let mut last = (String::new(), String::new());
+    for entry in snapshot.uploads.range((start.as_slice(), "")..)? {
+        let (name, record) = entry?;
+        let (key, id) = name.value();
+        let Some(key) = index::key_of(bucket, key).and_then(|key| std::str::from_utf8(key).ok()) else { break };
+        let Some(rest) = key.strip_prefix(&query.prefix) else { break };
+        let rolled = query.delimiter.as_deref().and_then(|d| rest.find(d).map(|at| at + d.len()));
+        let name = rolled.map_or(key, |bytes| &key[..query.prefix.len() + bytes]);
+        let marker = query.key_marker.as_str();
+        let on_marker = rolled.is_none() && name == marker && id > query.upload_id_marker.as_str();
+        let goes_on_marker = on_marker && !query.upload_id_marker.is_empty();
+        let is_repeated = rolled.is_some() && page.prefixes.last().is_some_and(|prefix| prefix == name);
+        if (name <= marker && !goes_on_marker) || is_repeated {
+            continue;
+        }
+        if page.uploads.len() + page.prefixes.len() == query.limit {
+            page.next = Some(last);
+            break;
+        }
+        if rolled.is_some() {
+            page.prefixes.push(name.to_owned());
+            last = (name.to_owned(), String::new());
+        } else {
+            page.uploads.push((key.to_owned(), id.to_owned(), index::parse(record.value())?));
+            last = (key.to_owned(), id.to_owned());
+        }
+    }
+    Ok(page)
 }

@@ -16,7 +16,6 @@ use crate::server::backend::record::Millis;
 use crate::server::backend::record::ObjectRecord;
 use crate::server::backend::record::blobs_of;
 use crate::server::backend::record::encode;
-use crate::server::condition::Permission;
 use crate::server::condition::ReadCondition;
 use crate::server::condition::Verdict;
 use crate::server::condition::WriteCondition;
@@ -154,12 +153,7 @@ impl<'t> Tables<'t> {
 
     /// Fails if the condition does not hold for what is there.
     pub fn check(&self, name: &Name, condition: &WriteCondition) -> Result<()> {
-        let current = self.object(name)?;
-        match condition.check(current.as_ref().map(|record| &record.etag)) {
-            Permission::Go => Ok(()),
-            Permission::NoObject => Err(Error::NoSuchKey),
-            Permission::Failed(header) => Err(Error::PreconditionFailed(header)),
-        }
+        index::permit(condition, self.object(name)?.as_ref())
     }
 
     /// Stores an object whose bytes are written already.
