@@ -34,6 +34,7 @@ use crate::store::UploadId;
 use crate::store::checksum;
 use crate::store::credentials::Credentials;
 use crate::store::credentials::SharedCredentials;
+use crate::store::metadata;
 use crate::store::ops;
 use crate::store::ops::Answer;
 use crate::store::ops::Call;
@@ -242,13 +243,8 @@ impl Client {
     }
 
     fn check_headers(&self, op: Op, key: &str, headers: &Headers) -> Result<()> {
-        let bytes: usize = headers.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
-        let limit = self.facts.metadata_bytes_max;
-        if bytes <= limit {
-            return Ok(());
-        }
-        let message = format!("user metadata has at most {limit} bytes, not {bytes}");
-        Err(Error::new(op, key, Kind::MetadataTooLarge, message))
+        metadata::check(&headers.metadata, self.facts.metadata_bytes_max)
+            .map_err(|(kind, message)| Error::new(op, key, kind, message))
     }
 
     async fn delete_singly(&self, keys: Vec<String>) -> Vec<Error> {

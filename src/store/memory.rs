@@ -25,6 +25,7 @@ use crate::store::Result;
 use crate::store::Store;
 use crate::store::Upload;
 use crate::store::UploadId;
+use crate::store::metadata;
 use crate::wire::etag::ETag;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -156,8 +157,7 @@ impl Memory {
     }
 
     fn check_headers(&self, headers: &Headers) -> std::result::Result<(), Kind> {
-        let bytes: usize = headers.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if bytes > self.facts().metadata_bytes_max { Err(Kind::MetadataTooLarge) } else { Ok(()) }
+        metadata::check(&headers.metadata, self.facts().metadata_bytes_max).map_err(|(kind, _)| kind)
     }
 
     fn check_condition(&self, condition: &Condition) -> std::result::Result<(), Kind> {

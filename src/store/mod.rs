@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod error;
 pub mod layers;
 pub mod memory;
+mod metadata;
 mod ops;
 pub mod provider;
 

@@ -5,5 +5,6 @@
 #[path = "../support/backend.rs"]
 mod backend;
 mod cli;
+mod conformance;
 #[path = "../support/program.rs"]
 mod program;
