@@ -5,5 +5,6 @@
 
 pub mod base;
 pub mod http;
+pub mod server;
 pub mod store;
 pub mod wire;

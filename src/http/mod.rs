@@ -4,6 +4,7 @@
 
 pub mod client;
 mod origin;
+pub mod server;
 
 pub use ::http::HeaderMap;
 pub use ::http::HeaderName;

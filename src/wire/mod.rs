@@ -2,6 +2,8 @@
 //!
 //! Both sides use this module and would share its mistakes, so it is held to vectors published by others.
 
+pub mod aws_chunked;
+pub mod checksum;
 pub mod copy_source;
 pub mod date;
 pub mod error_code;

@@ -1,0 +1,148 @@
+//! The headers kept with an object: from a request, and into an answer.
+
+use crate::http::HeaderMap;
+use crate::http::HeaderName;
+use crate::http::HeaderValue;
+use crate::server::backend::record::Attributes;
+use crate::server::fault::Fault;
+use crate::server::fault::Result;
+use crate::server::fields::Fields;
+use crate::wire::error_code::ErrorCode;
+use bytes::Bytes;
+
+const METADATA_PREFIX: &str = "x-amz-meta-";
+/// Bytes; names and values of user metadata together.
+const METADATA_BYTES_MAX: usize = 2048;
+/// Kept as they come. `content-encoding` is kept without `aws-chunked`.
+const KEPT: [&str; 5] = ["cache-control", "content-disposition", "content-language", "content-type", "expires"];
+/// What an object without a type is said to be.
+const DEFAULT_TYPE: &str = "binary/octet-stream";
+const STANDARD: &str = "STANDARD";
+/// The classes that Amazon has; all of them are stored in the same way here.
+const STORAGE_CLASSES: [&str; 12] = [
+    STANDARD,
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER",
+    "GLACIER_IR",
+    "DEEP_ARCHIVE",
+    "OUTPOSTS",
+    "SNOW",
+    "EXPRESS_ONEZONE",
+    "FSX_OPENZFS",
+];
+
+/// What a writing request says about its object.
+pub fn from_fields(fields: &Fields) -> Result<Attributes> {
+    let mut headers = Vec::new();
+    for name in KEPT {
+        if let Some(value) = fields.bytes(name).filter(|value| !value.is_empty()) {
+            headers.push((name.to_owned(), value.clone()));
+        }
+    }
+    if let Some(encoding) = content_encoding(fields)? {
+        headers.push(("content-encoding".to_owned(), encoding));
+    }
+    let metadata: Vec<(String, Bytes)> = fields
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(METADATA_PREFIX)?.to_owned(), value.clone())))
+        .collect();
+    let bytes: usize = metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > METADATA_BYTES_MAX {
+        return Err(Fault::from(ErrorCode::MetadataTooLarge)
+            .with("Size", bytes.to_string())
+            .with("MaxSizeAllowed", METADATA_BYTES_MAX.to_string()));
+    }
+    Ok(Attributes { headers, metadata, storage_class: storage_class(fields)?.flatten() })
+}
+
+/// The storage class asked for, if any is; the inner `None` is the standard one.
+pub fn storage_class(fields: &Fields) -> Result<Option<Option<String>>> {
+    match fields.text("x-amz-storage-class")? {
+        None => Ok(None),
+        Some(STANDARD) => Ok(Some(None)),
+        Some(class) if STORAGE_CLASSES.contains(&class) => Ok(Some(Some(class.to_owned()))),
+        Some(class) => Err(Fault::from(ErrorCode::InvalidStorageClass).with("StorageClassRequested", class)),
+    }
+}
+
+fn content_encoding(fields: &Fields) -> Result<Option<Bytes>> {
+    let Some(text) = fields.text("content-encoding")? else { return Ok(None) };
+    let others = text.split(',').map(str::trim).filter(|c| !c.is_empty() && !c.eq_ignore_ascii_case("aws-chunked"));
+    let others: Vec<&str> = others.collect();
+    Ok((!others.is_empty()).then(|| Bytes::from(others.join(","))))
+}
+
+/// Puts what is kept into an answer.
+pub fn into_headers(attributes: &Attributes, headers: &mut HeaderMap) {
+    insert(headers, "content-type", DEFAULT_TYPE.as_bytes());
+    for (name, value) in &attributes.headers {
+        insert(headers, name, value);
+    }
+    for (name, value) in &attributes.metadata {
+        insert(headers, &format!("{METADATA_PREFIX}{name}"), value);
+    }
+    if let Some(class) = &attributes.storage_class {
+        insert(headers, "x-amz-storage-class", class.as_bytes());
+    }
+}
+
+/// Sets a header whose value came from a header, or is text of ours.
+pub fn insert(headers: &mut HeaderMap, name: &str, value: &[u8]) {
+    match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+        (Ok(name), Ok(value)) => {
+            headers.insert(name, value);
+        }
+        // A parameter of a presigned URL may hold what no header can.
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => tracing::debug!(name, "a value cannot stand in a header"),
+    }
+}
+
+/// The storage class as listings name it.
+#[must_use]
+pub fn class_name(attributes: &Attributes) -> &str {
+    attributes.storage_class.as_deref().unwrap_or(STANDARD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_comes_back() {
+        let fields = Fields::from([
+            ("content-type", "text/plain"),
+            ("content-encoding", "aws-chunked, gzip"),
+            ("x-amz-meta-mode", "33188"),
+            ("x-amz-meta-name", "caf\u{e9}"),
+            ("x-amz-storage-class", "STANDARD_IA"),
+            ("x-other", "dropped"),
+        ]);
+        let mut headers = HeaderMap::new();
+        into_headers(&from_fields(&fields).unwrap(), &mut headers);
+        let got = |name: &str| headers.get(name).map(|value| value.as_bytes().to_vec());
+        assert_eq!(got("content-type"), Some(b"text/plain".to_vec()));
+        assert_eq!(got("content-encoding"), Some(b"gzip".to_vec()));
+        assert_eq!(got("x-amz-meta-mode"), Some(b"33188".to_vec()));
+        assert_eq!(got("x-amz-meta-name"), Some("caf\u{e9}".as_bytes().to_vec()));
+        assert_eq!(got("x-amz-storage-class"), Some(b"STANDARD_IA".to_vec()));
+        assert_eq!(headers.len(), 5);
+    }
+
+    #[test]
+    fn defaults_and_limits_are_those_of_s3() {
+        let mut headers = HeaderMap::new();
+        into_headers(&from_fields(&Fields::default()).unwrap(), &mut headers);
+        assert_eq!(headers.get("content-type").unwrap(), DEFAULT_TYPE);
+        assert_eq!(headers.len(), 1);
+        assert_eq!(from_fields(&Fields::from([("content-encoding", "aws-chunked")])).unwrap().headers, []);
+        let most = "x".repeat(METADATA_BYTES_MAX - 1);
+        assert!(from_fields(&Fields::from([("x-amz-meta-a", most.as_str())])).is_ok());
+        let refused = |fields: Fields| from_fields(&fields).unwrap_err().code;
+        let more = format!("{most}x");
+        assert_eq!(refused(Fields::from([("x-amz-meta-a", more.as_str())])), ErrorCode::MetadataTooLarge);
+        assert_eq!(refused(Fields::from([("x-amz-storage-class", "standard")])), ErrorCode::InvalidStorageClass);
+    }
+}

@@ -1,0 +1,265 @@
+//! Changes to the index: buckets and objects. Those of uploads are in [`super::uploads`].
+//!
+//! Many operations share one transaction. Each looks first and changes then: an operation that answers with a refusal
+//! has changed nothing. A fault of the disk in the middle of one ends the whole transaction.
+
+use crate::server::backend::blobs::Pending;
+use crate::server::backend::error::Error;
+use crate::server::backend::error::Result;
+use crate::server::backend::index;
+use crate::server::backend::index::object_key;
+use crate::server::backend::record::Attributes;
+use crate::server::backend::record::BlobId;
+use crate::server::backend::record::BucketRecord;
+use crate::server::backend::record::Content;
+use crate::server::backend::record::Millis;
+use crate::server::backend::record::ObjectRecord;
+use crate::server::backend::record::blobs_of;
+use crate::server::backend::record::encode;
+use crate::server::condition::ReadCondition;
+use crate::server::condition::Verdict;
+use crate::server::condition::WriteCondition;
+use redb::ReadableTable;
+use redb::ReadableTableMetadata;
+use redb::Table;
+use redb::WriteTransaction;
+
+/// A name in a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// The bucket.
+    pub bucket: String,
+    /// The key.
+    pub key: String,
+}
+
+impl Name {
+    pub(super) fn index_key(&self) -> Vec<u8> {
+        object_key(&self.bucket, &self.key)
+    }
+}
+
+/// An object to be stored: its record, where its bytes are, and the blob that was written for it.
+pub struct NewObject {
+    /// The record.
+    pub record: ObjectRecord,
+    /// The bytes.
+    pub content: Content,
+    /// The blob that `content` names, if it does not live in the index.
+    pub pending: Option<Pending>,
+}
+
+/// A copy within the backend.
+pub struct CopyObject {
+    /// From where.
+    pub source: Name,
+    /// What is asked of the source.
+    pub source_condition: ReadCondition,
+    /// To where.
+    pub target: Name,
+    /// What is asked of the object there.
+    pub target_condition: WriteCondition,
+    /// Instead of the source's attributes.
+    pub replace: Option<Attributes>,
+    /// Instead of the source's storage class; `Some(None)` is the standard one.
+    pub storage_class: Option<Option<String>>,
+    /// Bytes; a larger source is refused.
+    pub bytes_max: u64,
+    /// When this happens.
+    pub now: Millis,
+}
+
+/// The tables of one transaction, and what its commit brings with it.
+pub struct Tables<'t> {
+    buckets: Table<'t, &'static str, &'static [u8]>,
+    objects: Table<'t, &'static [u8], &'static [u8]>,
+    contents: Table<'t, &'static [u8], &'static [u8]>,
+    pub(super) uploads: Table<'t, (&'static [u8], &'static str), &'static [u8]>,
+    pub(super) parts: Table<'t, (&'static str, u32), &'static [u8]>,
+    blobs: Table<'t, u64, u32>,
+    pub(super) finished: Table<'t, &'static str, &'static [u8]>,
+    effects: Effects,
+}
+
+/// What happens to blobs when a transaction is committed.
+#[derive(Default)]
+pub struct Effects {
+    /// Files that the index names from then on.
+    pub kept: Vec<Pending>,
+    /// Blobs that it names no more.
+    pub doomed: Vec<BlobId>,
+}
+
+impl<'t> Tables<'t> {
+    /// Opens the tables of a transaction.
+    pub fn open(txn: &'t WriteTransaction) -> Result<Self> {
+        Ok(Self {
+            buckets: txn.open_table(index::BUCKETS)?,
+            objects: txn.open_table(index::OBJECTS)?,
+            contents: txn.open_table(index::CONTENTS)?,
+            uploads: txn.open_table(index::UPLOADS)?,
+            parts: txn.open_table(index::PARTS)?,
+            blobs: txn.open_table(index::BLOBS)?,
+            finished: txn.open_table(index::FINISHED)?,
+            effects: Effects::default(),
+        })
+    }
+
+    /// Ends the changes.
+    #[must_use]
+    pub fn into_effects(self) -> Effects {
+        self.effects
+    }
+
+    /// Makes a bucket.
+    pub fn create_bucket(&mut self, bucket: &str, now: Millis) -> Result<()> {
+        if self.buckets.get(bucket)?.is_some() {
+            return Err(Error::BucketExists);
+        }
+        self.buckets.insert(bucket, encode(&BucketRecord { created: now }).as_slice())?;
+        Ok(())
+    }
+
+    /// Removes a bucket that has no objects and no unfinished uploads.
+    pub fn delete_bucket(&mut self, bucket: &str) -> Result<()> {
+        self.require_bucket(bucket)?;
+        let first = object_key(bucket, "");
+        let object = self.objects.range(first.as_slice()..)?.next().transpose()?;
+        let has_object = object.is_some_and(|(key, _)| key.value().starts_with(&first));
+        let upload = self.uploads.range((first.as_slice(), "")..)?.next().transpose()?;
+        let has_upload = upload.is_some_and(|(key, _)| key.value().0.starts_with(&first));
+        if has_object || has_upload {
+            return Err(Error::BucketNotEmpty);
+        }
+        self.buckets.remove(bucket)?;
+        Ok(())
+    }
+
+    /// Fails if there is no such bucket.
+    pub fn require_bucket(&self, bucket: &str) -> Result<()> {
+        if self.buckets.get(bucket)?.is_some() { Ok(()) } else { Err(Error::NoSuchBucket) }
+    }
+
+    /// An object's record, if there is one.
+    pub fn object(&self, name: &Name) -> Result<Option<ObjectRecord>> {
+        index::get(&self.objects, name.index_key().as_slice())
+    }
+
+    /// The bytes of an object that is there.
+    pub fn content(&self, name: &Name) -> Result<Content> {
+        index::get(&self.contents, name.index_key().as_slice())?
+            .ok_or_else(|| Error::Storage("an object has no content".into()))
+    }
+
+    /// Fails if the condition does not hold for what is there.
+    pub fn check(&self, name: &Name, condition: &WriteCondition) -> Result<()> {
+        index::permit(condition, self.object(name)?.as_ref())
+    }
+
+    /// Stores an object whose bytes are written already.
+    pub fn put_object(&mut self, name: &Name, new: NewObject, condition: &WriteCondition) -> Result<()> {
+        self.require_bucket(&name.bucket)?;
+        self.check(name, condition)?;
+        self.keep(new.pending)?;
+        self.replace(name, &new.record, &new.content)
+    }
+
+    /// Removes an object; one that is not there counts as removed.
+    pub fn delete_object(&mut self, name: &Name) -> Result<()> {
+        self.require_bucket(&name.bucket)?;
+        let key = name.index_key();
+        self.objects.remove(key.as_slice())?;
+        let content: Option<Content> = match self.contents.remove(key.as_slice())? {
+            Some(old) => Some(index::parse(old.value())?),
+            None => None,
+        };
+        self.release(content.iter().flat_map(|content| blobs_of(&content.pieces)))
+    }
+
+    /// Copies an object by naming its blobs once more.
+    pub fn copy_object(&mut self, copy: &CopyObject) -> Result<ObjectRecord> {
+        self.require_bucket(&copy.target.bucket)?;
+        self.check(&copy.target, &copy.target_condition)?;
+        let mut record = self.source(&copy.source, &copy.source_condition)?;
+        if record.size > copy.bytes_max {
+            return Err(Error::TooLarge(record.size));
+        }
+        if copy.source == copy.target && copy.replace.is_none() && copy.storage_class.is_none() {
+            return Err(Error::CopyOntoItself);
+        }
+        if let Some(attributes) = &copy.replace {
+            record.attributes = Attributes { storage_class: None, ..attributes.clone() };
+        }
+        // The class of the source is not copied: without a header the copy is of the standard one.
+        record.attributes.storage_class = copy.storage_class.clone().flatten();
+        record.modified = copy.now;
+        let content = self.content(&copy.source)?;
+        self.retain(blobs_of(&content.pieces))?;
+        self.replace(&copy.target, &record, &content)?;
+        Ok(record)
+    }
+
+    /// The record of a copy's source, if it is there and the condition holds.
+    pub fn source(&self, name: &Name, condition: &ReadCondition) -> Result<ObjectRecord> {
+        self.require_bucket(&name.bucket)?;
+        let record = self.object(name)?.ok_or(Error::NoSuchKey)?;
+        match condition.check(&record.etag, record.modified.time()) {
+            Verdict::Go => Ok(record),
+            Verdict::NotModified => Err(Error::PreconditionFailed("x-amz-copy-source-If-None-Match")),
+            Verdict::Failed(header) => Err(Error::PreconditionFailed(header)),
+        }
+    }
+
+    /// Writes an object whose blobs are counted already over what is there.
+    pub(super) fn replace(&mut self, name: &Name, record: &ObjectRecord, content: &Content) -> Result<()> {
+        assert_eq!(record.size, content.len(), "a record must tell the size of its content");
+        let key = name.index_key();
+        self.objects.insert(key.as_slice(), encode(record).as_slice())?;
+        let old: Option<Content> = match self.contents.insert(key.as_slice(), encode(content).as_slice())? {
+            Some(old) => Some(index::parse(old.value())?),
+            None => None,
+        };
+        self.release(old.iter().flat_map(|content| blobs_of(&content.pieces)))
+    }
+
+    /// Takes over a blob that was written for one piece.
+    pub(super) fn keep(&mut self, pending: Option<Pending>) -> Result<()> {
+        if let Some(pending) = pending {
+            self.blobs.insert(pending.id().0, 1)?;
+            self.effects.kept.push(pending);
+        }
+        Ok(())
+    }
+
+    /// Counts pieces that name blobs which others name too.
+    pub(super) fn retain(&mut self, blobs: impl IntoIterator<Item = BlobId>) -> Result<()> {
+        for id in blobs {
+            let count = self.blobs.get(id.0)?.map(|count| count.value());
+            let count = count.ok_or_else(|| Error::Storage("a blob that is named is not counted".into()))?;
+            self.blobs.insert(id.0, count + 1)?;
+        }
+        Ok(())
+    }
+
+    /// Counts pieces that name blobs no more.
+    pub(super) fn release(&mut self, blobs: impl IntoIterator<Item = BlobId>) -> Result<()> {
+        for id in blobs {
+            let count = self.blobs.get(id.0)?.map(|count| count.value());
+            match count.ok_or_else(|| Error::Storage("a blob that is named is not counted".into()))? {
+                0 | 1 => {
+                    self.blobs.remove(id.0)?;
+                    self.effects.doomed.push(id);
+                }
+                more => {
+                    self.blobs.insert(id.0, more - 1)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many blobs are named, for tests.
+    pub fn blob_count(&self) -> Result<u64> {
+        Ok(self.blobs.len()?)
+    }
+}

@@ -1,0 +1,130 @@
+//! The key pair that clients sign with, and the file that keeps it.
+
+use crate::base::random;
+use data_encoding::BASE32_NOPAD;
+use serde::Deserialize;
+use serde::Serialize;
+use std::fmt;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+use zeroize::Zeroize;
+use zeroize::ZeroizeOnDrop;
+
+/// Name of the file within the data directory.
+pub const FILE: &str = "credentials";
+
+/// A key pair. Wiped from memory when dropped; the secret is never shown.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
+pub struct Keys {
+    /// The public half.
+    pub access_key_id: String,
+    /// What signatures are made with.
+    pub secret: String,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// A pair that nobody can guess.
+    #[must_use]
+    pub fn random() -> Self {
+        let id = format!("BRIGADE{}", BASE32_NOPAD.encode(&random::bytes::<10>()));
+        Self { access_key_id: id, secret: random::hex::<20>() }
+    }
+}
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file, or its directory, cannot be read or written.
+    #[error("cannot use {}: {source}; check the permissions of the data directory", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file has no key pair in it.
+    #[error("{} holds no key pair: {reason}; remove it to have a new pair made", path.display())]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// The key pair of a data directory: made at the first call, and the directory with it, then kept in a file that
+/// only its owner may read.
+pub fn load_or_create(data: &Path) -> Result<Keys, Error> {
+    let path = data.join(FILE);
+    let failed = |source| Error::Io { path: path.clone(), source };
+    match std::fs::read(&path) {
+        Ok(text) => parse(&text).map_err(|reason| Error::Malformed { path, reason }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(data).map_err(failed)?;
+            create(data, &path).map_err(failed)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn parse(text: &[u8]) -> Result<Keys, String> {
+    let keys: Keys = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    if keys.access_key_id.is_empty() || keys.secret.is_empty() {
+        return Err("the access key id or the secret is empty".into());
+    }
+    Ok(keys)
+}
+
+fn create(data: &Path, path: &Path) -> io::Result<Keys> {
+    let keys = Keys::random();
+    let mut text = serde_json::to_vec_pretty(&keys).map_err(io::Error::other)?;
+    text.push(b'\n');
+    // Under another name first: a crash must not leave half a pair behind.
+    let draft = path.with_extension("new");
+    let _ = std::fs::remove_file(&draft);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    file.write_all(&text)?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)?;
+    File::open(data)?.sync_all()?;
+    Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn keys_are_made_once_and_only_the_owner_reads_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("new");
+        let first = load_or_create(&data).unwrap();
+        assert_eq!(load_or_create(&data).unwrap(), first);
+        let mode = std::fs::metadata(data.join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_ne!(Keys::random(), first);
+        assert!(!format!("{first:?}").contains(&first.secret));
+    }
+
+    #[test]
+    fn a_file_without_keys_is_not_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        for text in ["", "{}", "{\"access_key_id\":\"a\",\"secret\":\"\"}"] {
+            std::fs::write(dir.path().join(FILE), text).unwrap();
+            assert!(matches!(load_or_create(dir.path()), Err(Error::Malformed { .. })), "{text:?}");
+            assert_eq!(std::fs::read_to_string(dir.path().join(FILE)).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The bundled backend: an S3 server over a data directory.
+//!
+//! A request is authenticated ([`auth`]), routed ([`route`]) and performed ([`ops`]) on the store ([`backend`]);
+//! [`service`] leads it through. The connection itself is [`crate::http::server`]'s.
+
+pub mod attributes;
+pub mod auth;
+pub mod backend;
+pub mod body;
+pub mod condition;
+pub mod data;
+pub mod fault;
+pub mod fields;
+pub mod keys;
+pub mod ops;
+pub mod receive;
+pub mod reply;
+pub mod route;
+pub mod service;
+
+pub use data::Error;
+
+use crate::base::clock;
+use crate::http::server::Limits;
+use crate::http::server::Listening;
+use crate::server::backend::Backend;
+use crate::server::backend::error;
+use crate::server::data::DataDirectory;
+use crate::server::keys::Keys;
+use crate::server::service::Service;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+
+/// What a server is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where everything is kept; made if it is not there.
+    pub data: PathBuf,
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Who may use it.
+    pub keys: Keys,
+    /// Buckets to make if they are not there.
+    pub buckets: Vec<String>,
+    /// The region that it says it is in; requests signed for another one are taken as well.
+    pub region: String,
+    /// Domains whose subdomains are buckets, beside `localhost`.
+    pub base_domains: Vec<String>,
+    /// Whether what was answered is on disk. Without, a crash of the machine may lose the last second.
+    pub sync: bool,
+}
+
+/// A running server. Dropped without [`shutdown`](Self::shutdown) it stops at once; what it answered is kept.
+pub struct Server {
+    listening: Listening,
+    service: Arc<Service>,
+    // Released last.
+    _data: DataDirectory,
+}
+
+impl Server {
+    /// Opens the data and listens.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        Self::start_with(options, Limits::default()).await
+    }
+
+    /// Does so with other limits for clients.
+    pub async fn start_with(options: Options, limits: Limits) -> Result<Self, Error> {
+        let names = options.buckets.clone();
+        let (path, sync) = (options.data.clone(), options.sync);
+        let opened = tokio::task::spawn_blocking(move || data::open(&path, sync)).await;
+        let (data, backend) = opened.map_err(|error| Error::Internal(error.to_string()))??;
+        make_buckets(&backend, names).await?;
+        let service = Arc::new(Service {
+            backend: Arc::new(backend),
+            keys: options.keys,
+            region: options.region,
+            base_domains: options.base_domains,
+            counts: Mutex::default(),
+        });
+        let listening = Listening::start(options.listen, limits, Arc::clone(&service)).await;
+        let listening = listening.map_err(|source| Error::Listen { addr: options.listen, source })?;
+        Ok(Self { listening, service, _data: data })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.listening.addr()
+    }
+
+    /// How many requests there were, by S3's name of the operation.
+    #[must_use]
+    pub fn requests(&self) -> BTreeMap<&'static str, u64> {
+        self.service.counts.lock().expect("nothing panics while it holds this lock").clone()
+    }
+
+    /// Takes no more connections, lets requests in flight end for some seconds, and brings everything to disk.
+    pub async fn shutdown(self) {
+        let Self { listening, service, _data: data } = self;
+        listening.shutdown().await;
+        // The last owner waits for the writer to commit, which blocks.
+        let closed = tokio::task::spawn_blocking(move || {
+            drop(service);
+            drop(data);
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "closing the store failed");
+        }
+    }
+}
+
+async fn make_buckets(backend: &Backend, names: Vec<String>) -> Result<(), Error> {
+    if let Some(name) = names.iter().find(|name| !route::is_bucket_name(name)) {
+        return Err(Error::BucketName(name.clone()));
+    }
+    let now = clock::now().into();
+    for name in names {
+        match backend.write(move |tables| tables.create_bucket(&name, now)).await {
+            Ok(()) | Err(error::Error::BucketExists) => {}
+            Err(error) => return Err(Error::Internal(error.to_string())),
+        }
+    }
+    Ok(())
+}

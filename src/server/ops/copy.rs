@@ -1,0 +1,144 @@
+//! Copies within the backend: of an object, and of a part from an object. They move no bytes.
+
+use crate::http::server::Response;
+use crate::server::attributes;
+use crate::server::backend::record::ObjectChecksum;
+use crate::server::backend::tables::CopyObject;
+use crate::server::backend::tables::Name;
+use crate::server::backend::uploads::CopyPart;
+use crate::server::backend::uploads::UploadName;
+use crate::server::condition::ReadCondition;
+use crate::server::fault::Fault;
+use crate::server::fault::Result;
+use crate::server::ops::Context;
+use crate::server::ops::PUT_BYTES_MAX;
+use crate::server::ops::put::write_condition;
+use crate::server::reply;
+use crate::server::route::is_bucket_name;
+use crate::wire::checksum::Algorithm;
+use crate::wire::checksum::Checksum;
+use crate::wire::checksum::Scope;
+use crate::wire::copy_source::CopySource;
+use crate::wire::error_code::ErrorCode;
+use crate::wire::etag::ETag;
+use crate::wire::range;
+use crate::wire::xml;
+use std::ops::Range;
+
+/// `PUT /b/k` with a source.
+pub async fn object(context: &Context, target: Name) -> Result<Response> {
+    let directive = context.fields.text("x-amz-metadata-directive")?.unwrap_or("COPY");
+    let replace = match directive {
+        "COPY" => None,
+        "REPLACE" => Some(attributes::from_fields(&context.fields)?),
+        other => {
+            return Err(Fault::argument("x-amz-metadata-directive", other, "The directive must be COPY or REPLACE."));
+        }
+    };
+    let asked = checksum_algorithm(context)?;
+    let copy = CopyObject {
+        source: source(context)?,
+        source_condition: source_condition(context)?,
+        target,
+        target_condition: write_condition(context)?,
+        replace,
+        storage_class: attributes::storage_class(&context.fields)?,
+        bytes_max: PUT_BYTES_MAX,
+        now: context.millis(),
+    };
+    let record = context
+        .backend
+        .write(move |tables| {
+            // Another checksum than the source has would need its bytes.
+            let source = tables.source(&copy.source, &copy.source_condition)?;
+            let has = |algorithm| source.checksum.as_ref().is_some_and(|own| own.checksum.algorithm == algorithm);
+            if asked.is_some_and(|algorithm| !has(algorithm)) {
+                return Ok(None);
+            }
+            tables.copy_object(&copy).map(Some)
+        })
+        .await?;
+    let Some(record) = record else {
+        return Err(Fault::new(ErrorCode::NotImplemented, "A copy has the checksum of its source and no other."));
+    };
+    let document = xml::CopyObjectResult {
+        etag: record.etag,
+        last_modified: Some(record.modified.time()),
+        checksums: record.checksum.iter().filter_map(full).collect(),
+    };
+    Ok(reply::xml(document.write()))
+}
+
+/// `PUT /b/k?partNumber&uploadId` with a source.
+pub async fn part(context: &Context, number: u32, upload: UploadName) -> Result<Response> {
+    let copy = CopyPart {
+        upload,
+        number,
+        source: source(context)?,
+        source_condition: source_condition(context)?,
+        range: source_range(context)?,
+        bytes_max: PUT_BYTES_MAX,
+        now: context.millis(),
+    };
+    let part = context.backend.write(move |tables| tables.copy_part(&copy)).await?;
+    let document = xml::CopyPartResult {
+        etag: ETag::of_md5(part.md5),
+        last_modified: Some(part.modified.time()),
+        checksums: part.checksum.iter().map(named).collect(),
+    };
+    Ok(reply::xml(document.write()))
+}
+
+/// A checksum as documents have it.
+pub fn named(checksum: &Checksum) -> (String, String) {
+    (checksum.algorithm.name().to_owned(), checksum.base64())
+}
+
+/// An object's checksum as documents have it; one of parts tells their number.
+pub fn full(own: &ObjectChecksum) -> Option<(String, String)> {
+    let (name, value) = named(&own.checksum);
+    Some(match own.scope {
+        Scope::FullObject => (name, value),
+        Scope::Composite => (name, format!("{value}-{}", own.parts)),
+    })
+}
+
+/// The algorithm that a request asks for, if it asks for one.
+pub fn checksum_algorithm(context: &Context) -> Result<Option<Algorithm>> {
+    let Some(name) = context.fields.text("x-amz-checksum-algorithm")? else { return Ok(None) };
+    Algorithm::from_name(name).map(Some).ok_or_else(|| {
+        Fault::new(ErrorCode::InvalidRequest, "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+    })
+}
+
+fn source(context: &Context) -> Result<Name> {
+    let text = context.fields.text("x-amz-copy-source")?.unwrap_or_default();
+    let refuse = |why: String| Fault::argument("x-amz-copy-source", text, why);
+    let source = CopySource::parse(text).map_err(|error| refuse(format!("The copy source is not valid: {error}.")))?;
+    if source.version_id.is_some() {
+        return Err(Fault::new(ErrorCode::NotImplemented, "This server has no versions."));
+    }
+    if !is_bucket_name(&source.bucket) {
+        return Err(refuse("The copy source's bucket has no valid name.".into()));
+    }
+    Ok(Name { bucket: source.bucket, key: source.key })
+}
+
+fn source_condition(context: &Context) -> Result<ReadCondition> {
+    Ok(ReadCondition {
+        if_match: context.tags("x-amz-copy-source-if-match")?,
+        if_none_match: context.tags("x-amz-copy-source-if-none-match")?,
+        if_modified_since: context.time("x-amz-copy-source-if-modified-since")?,
+        if_unmodified_since: context.time("x-amz-copy-source-if-unmodified-since")?,
+    })
+}
+
+fn source_range(context: &Context) -> Result<Option<Range<u64>>> {
+    let name = "x-amz-copy-source-range";
+    let Some(text) = context.fields.text(name)? else { return Ok(None) };
+    let range = range::parse_copy_range(text);
+    range.map(Some).ok_or_else(|| {
+        let message = "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy";
+        Fault::argument(name, text, message)
+    })
+}

@@ -1,0 +1,66 @@
+//! Removing objects, one or many.
+
+use crate::http::StatusCode;
+use crate::http::server::RequestBody;
+use crate::http::server::Response;
+use crate::server::backend::error::Error;
+use crate::server::backend::tables::Name;
+use crate::server::fault::Fault;
+use crate::server::fault::Result;
+use crate::server::ops::Context;
+use crate::server::ops::DOCUMENT_BYTES_MAX;
+use crate::server::ops::malformed;
+use crate::server::ops::put::write_condition;
+use crate::server::receive;
+use crate::server::reply;
+use crate::wire::error_code::ErrorCode;
+use crate::wire::xml;
+
+/// The most keys of one request.
+const KEYS_MAX: usize = 1000;
+/// Bytes; the longest key.
+const KEY_BYTES_MAX: usize = 1024;
+
+/// `DELETE /b/k`.
+pub async fn delete(context: &Context, name: Name) -> Result<Response> {
+    let condition = write_condition(context)?;
+    let change = move |tables: &mut crate::server::backend::tables::Tables<'_>| {
+        tables.check(&name, &condition)?;
+        tables.delete_object(&name)
+    };
+    context.backend.write(change).await?;
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// `POST /b?delete`.
+pub async fn delete_many(context: &Context, bucket: String, body: RequestBody) -> Result<Response> {
+    let expected = context.expected()?;
+    if !expected.has_digest() {
+        let message = "Missing required header for this request: Content-MD5 or a checksum";
+        return Err(Fault::new(ErrorCode::InvalidRequest, message));
+    }
+    let document = receive::document(body, expected, DOCUMENT_BYTES_MAX).await?;
+    let request = xml::Delete::parse(&document).map_err(malformed)?;
+    if request.names_versions {
+        let message = "This server has no versions, and does not delete objects of a list on conditions.";
+        return Err(Fault::new(ErrorCode::NotImplemented, message));
+    }
+    if request.keys.is_empty() || request.keys.len() > KEYS_MAX {
+        return Err(Fault::new(ErrorCode::MalformedXML, "Between one and a thousand keys can be deleted at once."));
+    }
+    let (keys, wrong): (Vec<String>, Vec<String>) =
+        request.keys.into_iter().partition(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX);
+    let names: Vec<Name> = keys.iter().map(|key| Name { bucket: bucket.clone(), key: key.clone() }).collect();
+    let change = move |tables: &mut crate::server::backend::tables::Tables<'_>| -> std::result::Result<(), Error> {
+        tables.require_bucket(&bucket)?;
+        names.iter().try_for_each(|name| tables.delete_object(name))
+    };
+    context.backend.write(change).await?;
+    let errors = wrong.into_iter().map(|key| xml::DeleteError {
+        key,
+        code: ErrorCode::KeyTooLongError.name().to_owned(),
+        message: ErrorCode::KeyTooLongError.message().to_owned(),
+    });
+    let deleted = if request.quiet { Vec::new() } else { keys };
+    Ok(reply::xml(xml::DeleteResult { deleted, errors: errors.collect() }.write()))
+}

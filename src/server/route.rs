@@ -1,0 +1,559 @@
+//! Which operation a request asks for: a pure function of method, host, path, query and headers.
+//!
+//! What is not known is refused, 501, and never taken for something simpler: a `PUT ?acl` is no put of an object.
+
+use crate::server::backend::tables::Name;
+use crate::server::fault::Fault;
+use crate::server::fault::Result;
+use crate::server::fields::Fields;
+use crate::server::fields::is_hoisted;
+use crate::server::fields::is_signature;
+use crate::wire::error_code::ErrorCode;
+use crate::wire::uri;
+use crate::wire::uri::query_value;
+use crate::wire::xml::Encoding;
+use data_encoding::BASE64URL_NOPAD;
+
+/// Bytes; the longest key.
+const KEY_BYTES_MAX: usize = 1024;
+/// The most names on a page.
+const PAGE_MAX: usize = 1000;
+/// The greatest part number.
+pub const PARTS_MAX: u32 = 10_000;
+
+/// What of a request decides where it goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The `Host` header.
+    pub host: &'a str,
+    /// The path as sent.
+    pub path: &'a str,
+    /// The query, decoded.
+    pub query: &'a [(String, String)],
+    /// The headers.
+    pub fields: &'a Fields,
+    /// Domains whose subdomains are buckets.
+    pub base_domains: &'a [String],
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// All buckets.
+    ListBuckets,
+    /// Something with a bucket.
+    Bucket(String, OnBucket),
+    /// Something with an object.
+    Object(Name, OnObject),
+}
+
+/// An operation on a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OnBucket {
+    /// `PUT /b`.
+    Create,
+    /// `DELETE /b`.
+    Delete,
+    /// `HEAD /b`.
+    Head,
+    /// `GET /b?location`.
+    Location,
+    /// `GET /b`.
+    ListObjects(ListObjects),
+    /// `GET /b?uploads`.
+    ListUploads(ListUploads),
+    /// `POST /b?delete`.
+    DeleteObjects,
+}
+
+/// A page of objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListObjects {
+    /// In which version of the request.
+    pub version: ListVersion,
+    /// Keys begin so.
+    pub prefix: String,
+    /// Where keys are rolled up.
+    pub delimiter: Option<String>,
+    /// At most so many names.
+    pub limit: usize,
+    /// How keys stand in the answer.
+    pub encoding: Encoding,
+    /// Whether user metadata is wanted (`metadata=true`, an extension).
+    pub with_metadata: bool,
+}
+
+/// How pages follow one another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListVersion {
+    /// By the last name.
+    V1 {
+        /// The page begins after it.
+        marker: String,
+    },
+    /// By tokens.
+    V2 {
+        /// The token as sent, and the name that it holds.
+        token: Option<(String, String)>,
+        /// The first page begins after it.
+        start_after: Option<String>,
+        /// Whether owners are wanted.
+        fetch_owner: bool,
+    },
+}
+
+/// A page of unfinished uploads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListUploads {
+    /// Keys begin so.
+    pub prefix: String,
+    /// Where keys are rolled up.
+    pub delimiter: Option<String>,
+    /// The page begins after this key…
+    pub key_marker: String,
+    /// …and within it after this id.
+    pub upload_id_marker: String,
+    /// At most so many.
+    pub limit: usize,
+    /// How keys stand in the answer.
+    pub encoding: Encoding,
+}
+
+/// An operation on an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OnObject {
+    /// `PUT /b/k`.
+    Put,
+    /// `PUT /b/k` with a source.
+    Copy,
+    /// `GET /b/k`.
+    Get(Read),
+    /// `HEAD /b/k`.
+    Head(Read),
+    /// `DELETE /b/k`.
+    Delete,
+    /// `POST /b/k?uploads`.
+    CreateUpload,
+    /// `PUT /b/k?partNumber&uploadId`.
+    PutPart(u32, String),
+    /// `PUT /b/k?partNumber&uploadId` with a source.
+    CopyPart(u32, String),
+    /// `GET /b/k?uploadId`.
+    ListParts {
+        /// Of which upload.
+        upload_id: String,
+        /// Numbers come after this one.
+        after: u32,
+        /// At most so many.
+        limit: usize,
+    },
+    /// `POST /b/k?uploadId`.
+    Complete(String),
+    /// `DELETE /b/k?uploadId`.
+    Abort(String),
+}
+
+/// What is wanted of an object beside its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Read {
+    /// Only this part.
+    pub part: Option<u32>,
+    /// Headers to answer instead of the object's own: lower-case name and value.
+    pub overrides: Vec<(&'static str, String)>,
+}
+
+impl Operation {
+    /// S3's name of the operation.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ListBuckets => "ListBuckets",
+            Self::Bucket(_, on) => match on {
+                OnBucket::Create => "CreateBucket",
+                OnBucket::Delete => "DeleteBucket",
+                OnBucket::Head => "HeadBucket",
+                OnBucket::Location => "GetBucketLocation",
+                OnBucket::ListObjects(list) => match list.version {
+                    ListVersion::V1 { .. } => "ListObjects",
+                    ListVersion::V2 { .. } => "ListObjectsV2",
+                },
+                OnBucket::ListUploads(_) => "ListMultipartUploads",
+                OnBucket::DeleteObjects => "DeleteObjects",
+            },
+            Self::Object(_, on) => match on {
+                OnObject::Put => "PutObject",
+                OnObject::Copy => "CopyObject",
+                OnObject::Get(_) => "GetObject",
+                OnObject::Head(_) => "HeadObject",
+                OnObject::Delete => "DeleteObject",
+                OnObject::CreateUpload => "CreateMultipartUpload",
+                OnObject::PutPart(..) => "UploadPart",
+                OnObject::CopyPart(..) => "UploadPartCopy",
+                OnObject::ListParts { .. } => "ListParts",
+                OnObject::Complete(_) => "CompleteMultipartUpload",
+                OnObject::Abort(_) => "AbortMultipartUpload",
+            },
+        }
+    }
+}
+
+/// Decides.
+pub fn route(asked: &Asked<'_>) -> Result<Operation> {
+    check_headers(asked)?;
+    let (bucket, key) = target(asked)?;
+    match (bucket, key) {
+        (None, _) => on_service(asked),
+        (Some(bucket), None) => on_bucket(asked, &bucket).map(|on| Operation::Bucket(bucket, on)),
+        (Some(bucket), Some(key)) => {
+            let on = on_object(asked)?;
+            Ok(Operation::Object(Name { bucket, key }, on))
+        }
+    }
+}
+
+/// Bucket and key, from host and path.
+fn target(asked: &Asked<'_>) -> Result<(Option<String>, Option<String>)> {
+    let path = asked.path.strip_prefix('/').ok_or(ErrorCode::InvalidURI)?;
+    let (bucket, key) = match bucket_of_host(asked.host, asked.base_domains) {
+        Some(bucket) => (bucket.to_owned(), path),
+        None if path.is_empty() => return Ok((None, None)),
+        None => {
+            let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+            (decode(bucket)?, key)
+        }
+    };
+    if !is_bucket_name(&bucket) {
+        return Err(Fault::from(ErrorCode::InvalidBucketName).with("BucketName", bucket));
+    }
+    let key = decode(key)?;
+    if key.len() > KEY_BYTES_MAX {
+        return Err(Fault::from(ErrorCode::KeyTooLongError)
+            .with("Size", key.len().to_string())
+            .with("MaxSizeAllowed", KEY_BYTES_MAX.to_string()));
+    }
+    Ok((Some(bucket), Some(key).filter(|key| !key.is_empty())))
+}
+
+fn decode(text: &str) -> Result<String> {
+    uri::decode(text).map_err(|error| Fault::new(ErrorCode::InvalidURI, format!("The path cannot be decoded: {error}.")))
+}
+
+/// The bucket named by the host, if the host is below a base domain.
+fn bucket_of_host<'a>(host: &'a str, base_domains: &[String]) -> Option<&'a str> {
+    // An IPv6 address keeps its brackets, and is below no domain.
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(n, _)| n);
+    base_domains.iter().map(String::as_str).chain(["localhost"]).find_map(|base| {
+        let at = name.len().checked_sub(base.len())?;
+        let (bucket, rest) = (name.get(..at)?, name.get(at..)?);
+        if rest.eq_ignore_ascii_case(base) { bucket.strip_suffix('.') } else { None }
+    })
+}
+
+/// Whether a bucket may have this name: 3 to 63 of `a-z 0-9 - .`, letters or digits at the ends, not an IP address.
+#[must_use]
+pub fn is_bucket_name(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    let outer = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    (3..=63).contains(&name.len())
+        && name.bytes().all(inner)
+        && outer(name.bytes().next())
+        && outer(name.bytes().last())
+        && !name.contains("..")
+        && name.parse::<std::net::Ipv4Addr>().is_err()
+}
+
+fn on_service(asked: &Asked<'_>) -> Result<Operation> {
+    if asked.method != "GET" {
+        return Err(method_not_allowed(asked));
+    }
+    Query::allow(asked, &[])?;
+    Ok(Operation::ListBuckets)
+}
+
+fn on_bucket(asked: &Asked<'_>, bucket: &str) -> Result<OnBucket> {
+    let has = |name| query_value(asked.query, name).is_some();
+    let on = match asked.method {
+        "PUT" => OnBucket::Create,
+        "DELETE" => OnBucket::Delete,
+        "HEAD" => OnBucket::Head,
+        "GET" if has("location") => {
+            Query::allow(asked, &["location"])?;
+            return Ok(OnBucket::Location);
+        }
+        "GET" if has("uploads") => return list_uploads(asked).map(OnBucket::ListUploads),
+        "GET" => return list_objects(asked).map(OnBucket::ListObjects),
+        "POST" if has("delete") => {
+            Query::allow(asked, &["delete"])?;
+            return Ok(OnBucket::DeleteObjects);
+        }
+        "POST" => return Err(not_implemented(&format!("POST to the bucket {bucket} without ?delete"))),
+        _ => return Err(method_not_allowed(asked)),
+    };
+    Query::allow(asked, &[])?;
+    Ok(on)
+}
+
+fn list_objects(asked: &Asked<'_>) -> Result<ListObjects> {
+    let version = query_value(asked.query, "list-type");
+    let query = match version {
+        None => Query::allow(asked, &["prefix", "delimiter", "max-keys", "encoding-type", "metadata", "marker"])?,
+        Some("2") => Query::allow(
+            asked,
+            &[
+                "list-type",
+                "prefix",
+                "delimiter",
+                "max-keys",
+                "encoding-type",
+                "metadata",
+                "continuation-token",
+                "start-after",
+                "fetch-owner",
+            ],
+        )?,
+        Some(other) => return Err(Fault::argument("list-type", other, "There is no such version of listings.")),
+    };
+    let version = match version {
+        None => ListVersion::V1 { marker: query.text("marker") },
+        Some(_) => ListVersion::V2 {
+            token: query.token()?,
+            start_after: query.get("start-after").filter(|key| !key.is_empty()).map(str::to_owned),
+            fetch_owner: query.get("fetch-owner").is_some_and(|value| value.eq_ignore_ascii_case("true")),
+        },
+    };
+    Ok(ListObjects {
+        version,
+        prefix: query.text("prefix"),
+        delimiter: query.filled("delimiter"),
+        limit: query.number("max-keys", PAGE_MAX)?,
+        encoding: query.encoding()?,
+        with_metadata: query.get("metadata").is_some_and(|value| value.eq_ignore_ascii_case("true")),
+    })
+}
+
+fn list_uploads(asked: &Asked<'_>) -> Result<ListUploads> {
+    let names = ["uploads", "prefix", "delimiter", "max-uploads", "key-marker", "upload-id-marker", "encoding-type"];
+    let query = Query::allow(asked, &names)?;
+    Ok(ListUploads {
+        prefix: query.text("prefix"),
+        delimiter: query.filled("delimiter"),
+        key_marker: query.text("key-marker"),
+        upload_id_marker: query.text("upload-id-marker"),
+        limit: query.number("max-uploads", PAGE_MAX)?,
+        encoding: query.encoding()?,
+    })
+}
+
+fn on_object(asked: &Asked<'_>) -> Result<OnObject> {
+    let has = |name| query_value(asked.query, name).is_some();
+    match asked.method {
+        "PUT" if has("uploadId") || has("partNumber") => {
+            let query = Query::allow(asked, &["uploadId", "partNumber"])?;
+            let (number, id) = (query.part_number()?, query.upload_id()?);
+            let copies = asked.fields.has("x-amz-copy-source");
+            Ok(if copies { OnObject::CopyPart(number, id) } else { OnObject::PutPart(number, id) })
+        }
+        "PUT" => {
+            Query::allow(asked, &[])?;
+            Ok(if asked.fields.has("x-amz-copy-source") { OnObject::Copy } else { OnObject::Put })
+        }
+        "GET" if has("uploadId") => {
+            let query = Query::allow(asked, &["uploadId", "max-parts", "part-number-marker", "encoding-type"])?;
+            let after = match query.filled("part-number-marker") {
+                Some(_) => u32::try_from(query.number("part-number-marker", usize::MAX)?).unwrap_or(u32::MAX),
+                None => 0,
+            };
+            Ok(OnObject::ListParts {
+                upload_id: query.upload_id()?,
+                after,
+                limit: query.number("max-parts", PAGE_MAX)?,
+            })
+        }
+        "GET" => read(asked).map(OnObject::Get),
+        "HEAD" => read(asked).map(OnObject::Head),
+        "POST" if has("uploads") => {
+            Query::allow(asked, &["uploads"])?;
+            Ok(OnObject::CreateUpload)
+        }
+        "POST" if has("uploadId") => Ok(OnObject::Complete(Query::allow(asked, &["uploadId"])?.upload_id()?)),
+        "POST" => Err(not_implemented("POST to an object without ?uploads or ?uploadId")),
+        "DELETE" if has("uploadId") => Ok(OnObject::Abort(Query::allow(asked, &["uploadId"])?.upload_id()?)),
+        "DELETE" => {
+            Query::allow(asked, &[])?;
+            Ok(OnObject::Delete)
+        }
+        _ => Err(method_not_allowed(asked)),
+    }
+}
+
+/// Parameters that replace headers of an answer.
+const OVERRIDES: [(&str, &str); 6] = [
+    ("response-cache-control", "cache-control"),
+    ("response-content-disposition", "content-disposition"),
+    ("response-content-encoding", "content-encoding"),
+    ("response-content-language", "content-language"),
+    ("response-content-type", "content-type"),
+    ("response-expires", "expires"),
+];
+
+fn read(asked: &Asked<'_>) -> Result<Read> {
+    let names: Vec<&str> = OVERRIDES.iter().map(|(name, _)| *name).chain(["partNumber"]).collect();
+    let query = Query::allow(asked, &names)?;
+    let part = match query.get("partNumber") {
+        Some(_) => Some(query.part_number()?),
+        None => None,
+    };
+    let mut overrides = Vec::new();
+    for (name, header) in OVERRIDES {
+        if let Some(value) = query.get(name) {
+            // Whatever cannot stand in a header would end it and begin another one.
+            if value.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
+                return Err(Fault::argument(name, value, "The value cannot stand in a header."));
+            }
+            overrides.push((header, value.to_owned()));
+        }
+    }
+    Ok(Read { part, overrides })
+}
+
+/// A query of which all names are known.
+struct Query<'a>(&'a [(String, String)]);
+
+impl<'a> Query<'a> {
+    fn allow(asked: &Asked<'a>, names: &[&str]) -> Result<Self> {
+        for (name, _) in asked.query {
+            let lower = name.to_ascii_lowercase();
+            let known = names.contains(&name.as_str()) || name == "x-id" || is_signature(&lower) || is_hoisted(&lower);
+            if !known {
+                return Err(not_implemented(&format!("{} with the parameter {name}", asked.method)));
+            }
+        }
+        Ok(Self(asked.query))
+    }
+
+    fn get(&self, name: &str) -> Option<&'a str> {
+        query_value(self.0, name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.get(name).unwrap_or_default().to_owned()
+    }
+
+    fn filled(&self, name: &str) -> Option<String> {
+        self.get(name).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    /// A number that is cut at `max`, which it also is when it is not given.
+    fn number(&self, name: &'static str, max: usize) -> Result<usize> {
+        let Some(text) = self.filled(name) else { return Ok(max) };
+        if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Fault::argument(name, &text, format!("{name} must be a number of 0 or more.")));
+        }
+        Ok(text.parse().unwrap_or(usize::MAX).min(max))
+    }
+
+    fn encoding(&self) -> Result<Encoding> {
+        match self.get("encoding-type") {
+            None | Some("") => Ok(Encoding::Plain),
+            Some(text) if text.eq_ignore_ascii_case("url") => Ok(Encoding::Url),
+            Some(other) => Err(Fault::argument("encoding-type", other, "The only encoding type is url.")),
+        }
+    }
+
+    fn token(&self) -> Result<Option<(String, String)>> {
+        let Some(token) = self.get("continuation-token") else { return Ok(None) };
+        let name = BASE64URL_NOPAD.decode(token.as_bytes()).ok().and_then(|name| String::from_utf8(name).ok());
+        match name.filter(|name| !name.is_empty()) {
+            Some(name) => Ok(Some((token.to_owned(), name))),
+            None => Err(Fault::argument("continuation-token", token, "This is no token that was given out.")),
+        }
+    }
+
+    fn part_number(&self) -> Result<u32> {
+        let text = self.get("partNumber").unwrap_or_default();
+        let number = text.parse::<u32>().ok().filter(|n| (1..=PARTS_MAX).contains(n) && !text.starts_with('+'));
+        number.ok_or_else(|| {
+            Fault::argument("partNumber", text, "Part number must be an integer between 1 and 10000, inclusive.")
+        })
+    }
+
+    fn upload_id(&self) -> Result<String> {
+        self.filled("uploadId").ok_or_else(|| Fault::argument("uploadId", "", "An upload id is needed."))
+    }
+}
+
+/// The token that leads to the names after `name`.
+#[must_use]
+pub fn continuation_token(name: &str) -> String {
+    BASE64URL_NOPAD.encode(name.as_bytes())
+}
+
+/// Headers that a writing request may have.
+const WRITE_HEADERS: &[&str] = &[
+    "x-amz-acl",
+    "x-amz-bucket-object-lock-enabled",
+    "x-amz-checksum-algorithm",
+    "x-amz-checksum-crc32",
+    "x-amz-checksum-crc32c",
+    "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-mode",
+    "x-amz-checksum-sha1",
+    "x-amz-checksum-sha256",
+    "x-amz-checksum-type",
+    "x-amz-content-sha256",
+    "x-amz-copy-source",
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-modified-since",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-unmodified-since",
+    "x-amz-copy-source-range",
+    "x-amz-date",
+    "x-amz-decoded-content-length",
+    "x-amz-metadata-directive",
+    "x-amz-mp-object-size",
+    "x-amz-object-ownership",
+    "x-amz-request-payer",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-security-token",
+    "x-amz-storage-class",
+    "x-amz-tagging-directive",
+    "x-amz-te",
+    "x-amz-trailer",
+    "x-amz-user-agent",
+];
+
+/// Values that mean what this server does anyway; any other value of these headers asks for more than it can.
+const HARMLESS: &[(&str, &[&str])] = &[
+    ("x-amz-acl", &["private", "bucket-owner-full-control", "bucket-owner-read"]),
+    ("x-amz-bucket-object-lock-enabled", &["false"]),
+    ("x-amz-object-ownership", &["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"]),
+    ("x-amz-tagging-directive", &["COPY"]),
+];
+
+fn check_headers(asked: &Asked<'_>) -> Result<()> {
+    let reads = matches!(asked.method, "GET" | "HEAD");
+    for (name, value) in asked.fields.iter().filter(|(name, _)| name.starts_with("x-amz-")) {
+        let known = WRITE_HEADERS.contains(&name) || name.starts_with("x-amz-meta-");
+        let harmless = HARMLESS.iter().find(|(harmless, _)| *harmless == name);
+        let does = harmless.is_none_or(|(_, values)| values.iter().any(|v| value.eq_ignore_ascii_case(v.as_bytes())));
+        // Reading ignores what it does not know, unless the object would have to be decrypted.
+        let refused = if reads { name.contains("server-side-encryption") } else { !known || !does };
+        if refused {
+            return Err(not_implemented(&format!("the header {name}")));
+        }
+    }
+    Ok(())
+}
+
+fn not_implemented(what: &str) -> Fault {
+    Fault::new(ErrorCode::NotImplemented, format!("This server does not implement {what}."))
+}
+
+fn method_not_allowed(asked: &Asked<'_>) -> Fault {
+    Fault::from(ErrorCode::MethodNotAllowed).with("Method", asked.method)
+}
+
+#[cfg(test)]
+mod tests;
