@@ -11,6 +11,7 @@ mod deletes;
 mod keys;
 mod listings;
 mod objects;
+mod refusals;
 mod stores;
 mod uploads;
 

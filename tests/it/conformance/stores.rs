@@ -2,18 +2,24 @@
 
 use super::suite;
 use brigade::http::Origin;
+use brigade::server;
+use brigade::server::Server;
+use brigade::server::keys::Keys;
 use brigade::store::Facts;
 use brigade::store::Store;
 use brigade::store::client::Client;
 use brigade::store::client::Options;
 use brigade::store::credentials::AwsChain;
+use brigade::store::credentials::Credentials;
 use brigade::store::layers::retry::Policy;
 use brigade::store::layers::retry::Retry;
 use brigade::store::layers::trace::Counters;
 use brigade::store::layers::trace::Traced;
 use brigade::store::memory::Memory;
+use brigade::store::provider::Integrity;
 use brigade::store::provider::Provider;
 use std::env;
+use std::path::Path;
 use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,6 +36,26 @@ async fn a_fake_with_small_parts_and_listed_metadata_conforms() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_fake_under_its_decorators_conforms() {
     suite("the decorated fake", decorated(Arc::new(Memory::new()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_and_the_bundled_backend_conform() {
+    let data = tempfile::tempdir().unwrap();
+    let server = backend(data.path()).await;
+    // Nothing is repeated here, so that no failure is hidden.
+    suite("the backend", Arc::new(client(&server, Options::new(BUCKET, Provider::brigade())))).await;
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_conforms_as_it_speaks_to_unknown_stores() {
+    let data = tempfile::tempdir().unwrap();
+    let server = backend(data.path()).await;
+    let generic = Provider::named("s3").unwrap();
+    suite("the backend as any store", Arc::new(client(&server, Options::new(BUCKET, generic)))).await;
+    let unsigned = Options { integrity: Some(Integrity::Transport), ..Options::new(BUCKET, generic) };
+    suite("the backend without checksums", Arc::new(client(&server, unsigned))).await;
+    server.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,4 +77,25 @@ async fn a_live_endpoint_that_the_environment_names_conforms() {
 fn decorated(store: Arc<dyn Store>) -> Arc<dyn Store> {
     let traced = Traced::new(store, Arc::new(Counters::default()));
     Arc::new(Retry::new(Arc::new(traced), Policy::default()))
+}
+
+pub(super) const BUCKET: &str = "conformance";
+
+pub(super) async fn backend(data: &Path) -> Server {
+    let options = server::Options {
+        data: data.to_owned(),
+        listen: ([127, 0, 0, 1], 0).into(),
+        keys: Keys { access_key_id: "AKID".into(), secret: "secret".into() },
+        buckets: vec![BUCKET.into()],
+        region: "us-east-1".into(),
+        base_domains: vec![],
+        sync: false,
+    };
+    Server::start(options).await.unwrap()
+}
+
+fn client(server: &Server, options: Options) -> Client {
+    let origin = Origin::parse(&format!("http://{}", server.addr())).unwrap();
+    let options = Options { endpoint: Some(origin), ..options };
+    Client::connect(options, Arc::new(Credentials::new("AKID", "secret"))).unwrap()
 }
