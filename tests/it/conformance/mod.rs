@@ -10,6 +10,7 @@ mod copies;
 mod deletes;
 mod keys;
 mod listings;
+mod lossy;
 mod objects;
 mod refusals;
 mod stores;

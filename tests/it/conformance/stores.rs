@@ -1,6 +1,8 @@
 //! The stores that the suite is run against.
 
+use super::lossy::Lossy;
 use super::suite;
+use brigade::http;
 use brigade::http::Origin;
 use brigade::server;
 use brigade::server::Server;
@@ -11,6 +13,7 @@ use brigade::store::client::Client;
 use brigade::store::client::Options;
 use brigade::store::credentials::AwsChain;
 use brigade::store::credentials::Credentials;
+use brigade::store::credentials::SharedCredentials;
 use brigade::store::layers::retry::Policy;
 use brigade::store::layers::retry::Retry;
 use brigade::store::layers::trace::Counters;
@@ -21,6 +24,7 @@ use brigade::store::provider::Provider;
 use std::env;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_fake_conforms() {
@@ -55,6 +59,22 @@ async fn the_client_conforms_as_it_speaks_to_unknown_stores() {
     suite("the backend as any store", Arc::new(client(&server, Options::new(BUCKET, generic)))).await;
     let unsigned = Options { integrity: Some(Integrity::Transport), ..Options::new(BUCKET, generic) };
     suite("the backend without checksums", Arc::new(client(&server, unsigned))).await;
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_conforms_though_requests_and_answers_are_lost() {
+    let data = tempfile::tempdir().unwrap();
+    let server = backend(data.path()).await;
+    let origin = Origin::parse(&format!("http://{}", server.addr())).unwrap();
+    let network = http::client::Client::new(&origin).unwrap();
+    let lossy = Arc::new(Lossy::new(network, 4));
+    let options = Options { endpoint: Some(origin), ..Options::new(BUCKET, Provider::brigade()) };
+    let client = Client::over(options, keys(), lossy.clone()).unwrap();
+    let millisecond = Duration::from_millis(1);
+    let policy = Policy { first: millisecond, longest: 5 * millisecond, burst: u32::MAX, ..Policy::default() };
+    suite("the backend over a lossy line", Arc::new(Retry::new(Arc::new(client), policy))).await;
+    assert!(lossy.lost() > 100, "{} of all requests were lost", lossy.lost());
     server.shutdown().await;
 }
 
@@ -97,5 +117,9 @@ pub(super) async fn backend(data: &Path) -> Server {
 fn client(server: &Server, options: Options) -> Client {
     let origin = Origin::parse(&format!("http://{}", server.addr())).unwrap();
     let options = Options { endpoint: Some(origin), ..options };
-    Client::connect(options, Arc::new(Credentials::new("AKID", "secret"))).unwrap()
+    Client::connect(options, keys()).unwrap()
+}
+
+fn keys() -> SharedCredentials {
+    Arc::new(Credentials::new("AKID", "secret"))
 }
