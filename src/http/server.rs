@@ -22,6 +22,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
@@ -101,14 +103,14 @@ pub struct RequestBody {
     incoming: Option<Incoming>,
     idle_timeout: Duration,
     drain_bytes_max: u64,
-    // A client that waits for "100 Continue" and was not told has nothing in flight.
-    may_drain: bool,
+    // Set when the client sends the body, be it that it was told to go on or that it never asked.
+    flows: Arc<AtomicBool>,
 }
 
 impl RequestBody {
     /// The next bytes, `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
-        self.may_drain = true;
+        self.flows.store(true, Ordering::Relaxed);
         loop {
             let incoming = self.incoming.as_mut()?;
             let frame = match tokio::time::timeout(self.idle_timeout, incoming.frame()).await {
@@ -137,7 +139,7 @@ impl RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         let Some(mut incoming) = self.incoming.take() else { return };
-        if !self.may_drain || http_body::Body::is_end_stream(&incoming) {
+        if !self.flows.load(Ordering::Relaxed) || http_body::Body::is_end_stream(&incoming) {
             return;
         }
         let (idle_timeout, mut left) = (self.idle_timeout, self.drain_bytes_max);
@@ -274,7 +276,16 @@ async fn serve<H: Handler>(
     let io = TokioIo::new(WriteWatch::new(stream, limits.write_idle_timeout));
     let service = service_fn(|request: http::Request<Incoming>| {
         let (handler, limits) = (Arc::clone(&handler), Arc::clone(&limits));
-        async move { Ok::<_, Infallible>(answer(handler.handle(plain(request, &limits)).await)) }
+        async move {
+            let request = plain(request, &limits);
+            let flows = Arc::clone(&request.body.flows);
+            let mut response = answer(handler.handle(request).await);
+            // A client that was not told to send its body does not, and what it sends next would be taken for it.
+            if !flows.load(Ordering::Relaxed) {
+                response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -309,7 +320,7 @@ fn plain(request: http::Request<Incoming>, limits: &Limits) -> Request {
             incoming: Some(incoming),
             idle_timeout: limits.body_idle_timeout,
             drain_bytes_max: limits.drain_bytes_max,
-            may_drain: !waits,
+            flows: Arc::new(AtomicBool::new(!waits)),
         },
     }
 }

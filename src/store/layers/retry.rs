@@ -127,7 +127,13 @@ impl Retry {
 
     fn earn_burst(&self) {
         let mut left = self.burst_left.lock().unwrap_or_else(PoisonError::into_inner);
-        *left = (*left + 1).min(self.policy.burst);
+        *left = left.saturating_add(1).min(self.policy.burst);
+    }
+
+    /// Whether an upload that `error` is about no longer exists; one that does was not completed.
+    async fn is_gone(&self, key: &str, upload: &UploadId, error: &Error) -> bool {
+        error.kind == Kind::NoSuchUpload
+            || self.list_parts(key, upload).await.is_err_and(|error| error.kind == Kind::NoSuchUpload)
     }
 
     /// What is there now, asked with repeats; `None` if that cannot be found out.
@@ -298,6 +304,7 @@ impl Store for Retry {
                 Err(error) => error,
             };
             if attempts.may_be_done(&error)
+                && self.is_gone(key, upload, &error).await
                 && let Some(found) = self.look(key).await
                 && settle::is_what_was_completed(&found, parts, attempts.begun_at)
             {

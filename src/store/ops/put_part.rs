@@ -7,10 +7,12 @@ use crate::store::PartNumber;
 use crate::store::Payload;
 use crate::store::Result;
 use crate::store::UploadId;
+use crate::store::checksum;
 use crate::store::ops::Answer;
 use crate::store::ops::Call;
 use crate::store::ops::Operation;
 use crate::store::ops::etag;
+use crate::store::ops::text;
 
 pub(crate) struct PutPart<'a> {
     pub key: &'a str,
@@ -34,7 +36,8 @@ impl Operation for PutPart<'_> {
 
     fn parse(&self, answer: &Answer) -> Result<Part> {
         let etag = etag(answer, Op::PutPart, self.key)?;
-        let crc64nvme = self.crc64nvme.or(self.payload.crc64nvme);
+        let told = || text(&answer.headers, "x-amz-checksum-crc64nvme").and_then(checksum::decode);
+        let crc64nvme = self.crc64nvme.or(self.payload.crc64nvme).or_else(told);
         Ok(Part { number: self.number, etag, size: self.payload.len(), crc64nvme })
     }
 }

@@ -3,6 +3,7 @@
 use super::Bench;
 use super::checks;
 use super::kind;
+use super::metadata;
 use super::pattern;
 use brigade::store::Condition;
 use brigade::store::Headers;
@@ -73,7 +74,12 @@ async fn of_many_creators_one_succeeds(bench: Bench) {
     if !bench.store.facts().conditional_writes {
         return;
     }
-    let tries = join_all((0..8).map(|_| bench.put_if("k", b"mine", &Condition::Absent))).await;
+    let create = async |number: u32| {
+        let headers = metadata(&[("creator", &number.to_string())]);
+        let payload = Payload::from(pattern(10));
+        bench.store.put_object(&bench.key("k"), payload, &headers, &Condition::Absent).await
+    };
+    let tries = join_all((0..8).map(create)).await;
     let (won, lost): (Vec<_>, Vec<_>) = tries.into_iter().partition(Result::is_ok);
     assert_eq!(won.len(), 1);
     for result in lost {

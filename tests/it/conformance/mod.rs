@@ -10,7 +10,9 @@ mod copies;
 mod deletes;
 mod keys;
 mod listings;
+mod lossy;
 mod objects;
+mod refusals;
 mod stores;
 mod uploads;
 

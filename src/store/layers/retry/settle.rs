@@ -16,9 +16,11 @@ use std::time::SystemTime;
 /// Two clocks may be so far apart before stores refuse requests altogether.
 const CLOCKS_APART_MAX: Duration = Duration::from_secs(15 * 60);
 
-/// For a put: the metadata too must be what was sent. With the times of a file in it, no other writer has the same.
+/// For a put: the metadata too must be what was sent. With the times of a file in it, no other writer has the same;
+/// without any, two lock files of two hosts look alike, and to believe the refusal is the safe mistake.
 pub(super) fn is_what_was_put(found: &Object, payload: &Payload, headers: &Headers, begun: SystemTime) -> bool {
-    if found.size != payload.len() || found.headers.metadata != headers.metadata {
+    let metadata = &headers.metadata;
+    if found.size != payload.len() || metadata.is_empty() || found.headers.metadata != *metadata {
         return false;
     }
     if found.etag.md5().is_none() {
@@ -36,7 +38,7 @@ pub(super) fn is_what_was_copied(found: &Object, headers: &Headers, begun: Syste
     found.headers.metadata == headers.metadata && is_recent(found, begun)
 }
 
-/// For a complete.
+/// For a complete whose upload is gone.
 pub(super) fn is_what_was_completed(found: &Object, parts: &[Part], begun: SystemTime) -> bool {
     if found.size != parts.iter().map(|part| part.size).sum::<u64>() {
         return false;

@@ -121,6 +121,28 @@ async fn an_upload_that_was_aborted_meanwhile_is_not_taken_for_done() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_object_alike_is_not_taken_for_ones_own() {
+    let (memory, store) = stack(Policy::default());
+    let none = Headers::default();
+    memory.put_object("lock", Payload::default(), &none, &Condition::None).await.unwrap();
+    memory.lose(Op::PutObject, 1, Lost::Request);
+    let error = store.put_object("lock", Payload::default(), &none, &Condition::Absent).await.unwrap_err();
+    assert_eq!(error.kind, Kind::PreconditionFailed, "another host may hold the lock");
+
+    let mut parts = Vec::new();
+    for _ in 0..2 {
+        let upload = store.create_upload("k", &none).await.unwrap();
+        let part = store.put_part("k", &upload, PartNumber(1), payload("12345")).await.unwrap();
+        parts.push((upload, part));
+    }
+    let [(ours, our_part), (theirs, their_part)] = parts.try_into().unwrap();
+    memory.complete_upload("k", &theirs, &[their_part], &Condition::None).await.unwrap();
+    memory.lose(Op::CompleteUpload, 1, Lost::Request);
+    let error = store.complete_upload("k", &ours, &[our_part], &Condition::Absent).await.unwrap_err();
+    assert_eq!(error.kind, Kind::PreconditionFailed, "the upload is still there, so it was not completed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn attempts_end_by_number_and_by_time() {
     let (memory, store) = stack(Policy { attempts_max: 3, ..Policy::default() });
     for nth in 1..=3 {
