@@ -135,14 +135,18 @@ fn silence(authority: &str, patience: Duration) -> Error {
 fn failure(error: reqwest::Error, authority: &str) -> Error {
     let mut cause: &(dyn StdError + 'static) = &error;
     let mut io_kinds = Vec::new();
+    let mut is_http = true;
     while let Some(next) = below(cause) {
         cause = next;
         io_kinds.extend(cause.downcast_ref::<io::Error>().map(io::Error::kind));
+        is_http &= !cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
     }
     let (kind, what) = if error.is_timeout() && error.is_connect() {
         (ErrorKind::Connect, "no connection in time".to_owned())
     } else if error.is_timeout() {
         (ErrorKind::Timeout, "no answer in time".to_owned())
+    } else if !is_http {
+        (ErrorKind::NotHttp, format!("what answers does not speak HTTP: {cause}"))
     } else if !error.is_connect() {
         (ErrorKind::Broken, format!("the connection broke: {cause}"))
     } else if io_kinds.contains(&io::ErrorKind::ConnectionRefused) {

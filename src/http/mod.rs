@@ -135,8 +135,10 @@ pub enum ErrorKind {
     Tls,
     /// The other side was silent for too long.
     Timeout,
-    /// The connection broke, or what came is not HTTP.
+    /// The connection broke.
     Broken,
+    /// What came is not HTTP.
+    NotHttp,
 }
 
 /// A request without an answer.

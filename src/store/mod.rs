@@ -4,7 +4,15 @@
 //! object keys. Implementations: the network client, the in-memory fake ([`memory`]), and decorators over either
 //! ([`layers`]). All of them pass one conformance suite.
 
+mod checksum;
+pub mod client;
+pub mod credentials;
 pub mod error;
+pub mod layers;
+pub mod memory;
+mod metadata;
+mod ops;
+pub mod provider;
 
 pub use error::Error;
 pub use error::Kind;

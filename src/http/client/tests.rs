@@ -155,7 +155,7 @@ async fn failures_are_told_in_one_line() {
     let (listener, plain) = listen().await;
     let (_, _, response) =
         exchange(request(&plain, Method::GET, "/", Body::default()), listener, b"what?\r\n\r\n").await;
-    assert_eq!(response.err().unwrap().kind, ErrorKind::Broken);
+    assert_eq!(response.err().unwrap().kind, ErrorKind::NotHttp);
 
     let (listener, plain) = listen().await;
     let tls = Origin::parse(&format!("https://{}", plain.authority())).unwrap();

@@ -1,0 +1,4 @@
+//! Decorators: stores that add one thing to another store. They are stacked where the mount is put together.
+
+pub mod retry;
+pub mod trace;

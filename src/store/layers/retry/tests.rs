@@ -1,0 +1,206 @@
+//! Both kinds of loss on every call, on paused time.
+
+use super::*;
+use crate::store::Op;
+use crate::store::memory::Lost;
+use crate::store::memory::Memory;
+use bytes::Bytes;
+
+const SMALL: Facts = Facts { part_bytes_min: 4, ..Facts::S3 };
+
+fn stack(policy: Policy) -> (Arc<Memory>, Retry) {
+    let memory = Arc::new(Memory::with_facts(SMALL));
+    let retry = Retry::new(memory.clone(), policy);
+    (memory, retry)
+}
+
+fn payload(text: &'static str) -> Payload {
+    Payload::from(Bytes::from_static(text.as_bytes()))
+}
+
+fn headers(mtime: &str) -> Headers {
+    Headers { metadata: [("mtime".to_owned(), mtime.to_owned())].into(), ..Headers::default() }
+}
+
+/// Every call once, each of whose first attempts is lost in the same way; what came out of it.
+async fn all_calls(lost: Lost) {
+    let (memory, store) = stack(Policy::default());
+    let each_loses = |op| memory.lose(op, 1, lost.clone());
+    let ops = [
+        Op::HeadBucket,
+        Op::HeadObject,
+        Op::GetObject,
+        Op::PutObject,
+        Op::DeleteObject,
+        Op::DeleteObjects,
+        Op::CopyObject,
+        Op::ListObjects,
+        Op::CreateUpload,
+        Op::PutPart,
+        Op::CopyPart,
+        Op::CompleteUpload,
+        Op::AbortUpload,
+        Op::ListParts,
+        Op::ListUploads,
+    ];
+    ops.into_iter().for_each(each_loses);
+    store.head_bucket().await.unwrap();
+    let etag = store.put_object("a", payload("12345"), &headers("1"), &Condition::Absent).await.unwrap();
+    assert_eq!(store.head_object("a").await.unwrap().etag, etag);
+    store.get_object("a", Some(1..2), Some(&etag)).await.unwrap();
+    let source = CopySource { key: "a".into(), if_match: Some(etag) };
+    store.copy_object(&source, "a", Some(&headers("2"))).await.unwrap();
+    assert_eq!(store.list_objects(&ListObjects::default()).await.unwrap().objects.len(), 1);
+    let upload = store.create_upload("b", &headers("3")).await.unwrap();
+    let first = store.put_part("b", &upload, PartNumber(1), payload("6789")).await.unwrap();
+    let second = store.copy_part("b", &upload, PartNumber(2), &source, 0..3).await.unwrap();
+    assert_eq!(store.list_parts("b", &upload).await.unwrap(), [first.clone(), second.clone()]);
+    store.complete_upload("b", &upload, &[first, second], &Condition::Absent).await.unwrap();
+    assert_eq!(memory.bytes("b").unwrap(), "6789123");
+    // A create whose answer was lost leaves an upload that nobody knows of.
+    let leaked = store.list_uploads("").await.unwrap();
+    assert_eq!(leaked.len(), usize::from(lost == Lost::Answer));
+    store.abort_upload("b", &upload).await.unwrap();
+    store.delete_object("a").await.unwrap();
+    assert!(store.delete_objects(&["b".into(), "c".into()]).await.unwrap().is_empty());
+    assert!(memory.keys().is_empty());
+    for op in ops {
+        assert!(memory.calls(op) >= 2, "{op} was not repeated");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_request_is_made_again() {
+    all_calls(Lost::Request).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_is_settled() {
+    all_calls(Lost::Answer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_for_now_is_met_again_later() {
+    all_calls(Lost::Refused(Kind::Unavailable)).await;
+    all_calls(Lost::Refused(Kind::Throttled(None))).await;
+    all_calls(Lost::Refused(Kind::Conflict)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_that_someone_else_won_has_lost() {
+    for theirs in [("other", "1"), ("12345", "2")] {
+        let (memory, store) = stack(Policy::default());
+        memory.put_object("k", payload(theirs.0), &headers(theirs.1), &Condition::None).await.unwrap();
+        memory.lose(Op::PutObject, 1, Lost::Request);
+        let error = store.put_object("k", payload("12345"), &headers("1"), &Condition::Absent).await.unwrap_err();
+        assert_eq!(error.kind, Kind::PreconditionFailed, "{theirs:?}");
+        assert_eq!(memory.bytes("k").unwrap(), theirs.0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_refusal_is_believed_at_once() {
+    let (memory, store) = stack(Policy::default());
+    memory.put_object("k", payload("12345"), &headers("1"), &Condition::None).await.unwrap();
+    let error = store.put_object("k", payload("12345"), &headers("1"), &Condition::Absent).await.unwrap_err();
+    assert_eq!(error.kind, Kind::PreconditionFailed);
+    assert_eq!(memory.calls(Op::HeadObject), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_was_aborted_meanwhile_is_not_taken_for_done() {
+    let (memory, store) = stack(Policy::default());
+    memory.put_object("k", payload("other"), &headers("1"), &Condition::None).await.unwrap();
+    let upload = store.create_upload("k", &headers("1")).await.unwrap();
+    let part = store.put_part("k", &upload, PartNumber(1), payload("12345")).await.unwrap();
+    memory.lose(Op::CompleteUpload, 1, Lost::Request);
+    memory.abort_upload("k", &upload).await.unwrap();
+    let error = store.complete_upload("k", &upload, &[part], &Condition::None).await.unwrap_err();
+    assert_eq!(error.kind, Kind::NoSuchUpload);
+    assert_eq!(memory.bytes("k").unwrap(), "other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_alike_is_not_taken_for_ones_own() {
+    let (memory, store) = stack(Policy::default());
+    let none = Headers::default();
+    memory.put_object("lock", Payload::default(), &none, &Condition::None).await.unwrap();
+    memory.lose(Op::PutObject, 1, Lost::Request);
+    let error = store.put_object("lock", Payload::default(), &none, &Condition::Absent).await.unwrap_err();
+    assert_eq!(error.kind, Kind::PreconditionFailed, "another host may hold the lock");
+
+    let mut parts = Vec::new();
+    for _ in 0..2 {
+        let upload = store.create_upload("k", &none).await.unwrap();
+        let part = store.put_part("k", &upload, PartNumber(1), payload("12345")).await.unwrap();
+        parts.push((upload, part));
+    }
+    let [(ours, our_part), (theirs, their_part)] = parts.try_into().unwrap();
+    memory.complete_upload("k", &theirs, &[their_part], &Condition::None).await.unwrap();
+    memory.lose(Op::CompleteUpload, 1, Lost::Request);
+    let error = store.complete_upload("k", &ours, &[our_part], &Condition::Absent).await.unwrap_err();
+    assert_eq!(error.kind, Kind::PreconditionFailed, "the upload is still there, so it was not completed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_end_by_number_and_by_time() {
+    let (memory, store) = stack(Policy { attempts_max: 3, ..Policy::default() });
+    for nth in 1..=3 {
+        memory.lose(Op::HeadObject, nth, Lost::Request);
+    }
+    assert_eq!(store.head_object("k").await.unwrap_err().kind, Kind::Network);
+    assert_eq!(memory.calls(Op::HeadObject), 3);
+
+    let policy = Policy { attempts_max: u32::MAX, ..Policy::default() };
+    let (memory, store) = stack(policy.clone());
+    for nth in 1..=1000 {
+        memory.lose(Op::HeadObject, nth, Lost::Refused(Kind::Unavailable));
+    }
+    let begun = Instant::now();
+    assert_eq!(store.head_object("k").await.unwrap_err().kind, Kind::Unavailable);
+    let took = begun.elapsed();
+    assert!(took <= policy.total && took > policy.total - 2 * policy.longest, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_get_better_is_not_repeated() {
+    let (memory, store) = stack(Policy::default());
+    for kind in [Kind::NotFound, Kind::AccessDenied, Kind::Protocol, Kind::Invalid, Kind::NotImplemented] {
+        memory.lose(Op::HeadObject, 1, Lost::Refused(kind.clone()));
+        assert_eq!(store.head_object("k").await.unwrap_err().kind, kind);
+    }
+    assert_eq!(memory.calls(Op::HeadObject), 5);
+}
+
+#[test]
+fn pauses_double_spread_and_respect_the_store() {
+    let policy = Policy::default();
+    let error = |kind| Error::new(Op::HeadObject, "k", kind, "");
+    let ms = Duration::from_millis;
+    type Row = (Kind, u32, bool, f64, Option<Duration>, &'static str);
+    let rows: &[Row] = &[
+        (Kind::Network, 1, true, 0.0, Some(ms(50)), "half of the first at least"),
+        (Kind::Network, 1, true, 1.0, Some(ms(100)), "the first at most"),
+        (Kind::Network, 4, true, 1.0, Some(ms(800)), "doubled thrice"),
+        (Kind::Network, 11, true, 1.0, Some(ms(8000)), "the longest"),
+        (Kind::Network, 1, false, 1.0, Some(ms(8000)), "the burst is used up"),
+        (Kind::Network, 12, true, 1.0, None, "enough attempts"),
+        (Kind::Throttled(Some(ms(20_000))), 1, true, 1.0, Some(ms(20_000)), "as the store asks"),
+        (Kind::Throttled(Some(ms(70_000))), 1, true, 1.0, None, "longer than there is time"),
+        (Kind::NotFound, 1, true, 1.0, None, "for good"),
+    ];
+    for (kind, made, has_burst, fraction, want, why) in rows {
+        let pause = policy.pause(&error(kind.clone()), *made, Duration::ZERO, *has_burst, *fraction);
+        assert_eq!(pause, *want, "{why}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_keys_that_may_go_later_are_deleted_again() {
+    let (memory, store) = stack(Policy::default());
+    memory.put_object("a", payload("1"), &headers("1"), &Condition::None).await.unwrap();
+    let failed = store.delete_objects(&["a".into(), "..".into()]).await.unwrap();
+    assert_eq!(failed.len(), 1);
+    assert_eq!((failed[0].key.as_str(), &failed[0].kind), ("..", &Kind::InvalidKey));
+    assert_eq!(memory.calls(Op::DeleteObjects), 1);
+}
