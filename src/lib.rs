@@ -4,7 +4,14 @@
 //! keeps it so. `docs/architecture.md` walks through them.
 
 pub mod base;
+pub mod cache;
+pub mod cli;
+pub mod fuse;
 pub mod http;
+pub mod mount;
+pub mod reader;
 pub mod server;
 pub mod store;
+pub mod vfs;
 pub mod wire;
+pub mod writer;

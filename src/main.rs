@@ -1,3 +1,7 @@
 //! The `brigade` program: parse, run, exit.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    brigade::cli::run(&std::env::args_os().collect::<Vec<_>>())
+}

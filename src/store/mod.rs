@@ -14,11 +14,11 @@ mod metadata;
 mod ops;
 pub mod provider;
 
+pub use crate::wire::etag::ETag;
 pub use error::Error;
 pub use error::Kind;
 pub use error::Op;
 
-use crate::wire::etag::ETag;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;

@@ -1,1 +1,13 @@
 //! Real FUSE mounts of the bundled backend, used by real programs.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/backend.rs"]
+mod backend;
+mod command_line;
+mod files;
+#[path = "../support/mounted.rs"]
+mod mounted;
+#[path = "../support/program.rs"]
+mod program;
+mod programs;

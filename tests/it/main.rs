@@ -1,5 +1,10 @@
 //! Integration tests that need no FUSE: the store conformance suite, the backend's protocol, the command line.
 
-// Always so here; said for clippy, which lets tests unwrap only where it is written.
-#[cfg(test)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/backend.rs"]
+mod backend;
+mod cli;
 mod conformance;
+#[path = "../support/program.rs"]
+mod program;

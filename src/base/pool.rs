@@ -1,0 +1,269 @@
+//! Memory for file contents: fixed segments, counted against one limit, returned when the last reader of their bytes drops.
+//!
+//! What lives elsewhere: who may wait. Here is only the accounting, and the rule that keeps waiters from waiting for
+//! each other for ever.
+
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use tokio::sync::oneshot;
+
+/// Bytes in one segment. Small enough that a piece is checksummed while it is in the processor's cache (measured:
+/// 0.016 instead of 0.041 CPU-seconds per GiB), large enough that a part is few pieces.
+pub const SEGMENT_BYTES: usize = 256 << 10;
+
+/// A bounded supply of segments.
+pub struct Pool {
+    segment_bytes: usize,
+    segments_max: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Segments handed out and not yet returned. May exceed the limit by what [`Pool::take`] had to grant.
+    used: usize,
+    /// Of those, the ones that come back without anybody taking another one: bytes on their way out.
+    moving: usize,
+    free: Vec<Vec<u8>>,
+    waiting: VecDeque<oneshot::Sender<Segment>>,
+}
+
+// INVARIANT: moving <= used.
+// INVARIANT: whoever waits is woken by the return of a segment, or because nothing is moving.
+
+impl Pool {
+    /// A pool that hands out at most `limit_bytes` in segments of [`SEGMENT_BYTES`].
+    #[must_use]
+    pub fn new(limit_bytes: u64) -> Arc<Self> {
+        Self::with_segments(limit_bytes, SEGMENT_BYTES)
+    }
+
+    /// A pool with segments of another size, for tests with tiny inputs.
+    #[must_use]
+    pub fn with_segments(limit_bytes: u64, segment_bytes: usize) -> Arc<Self> {
+        let segments = limit_bytes / segment_bytes as u64;
+        let segments_max = usize::try_from(segments).unwrap_or(usize::MAX).max(1);
+        Arc::new(Self { segment_bytes, segments_max, state: Mutex::default() })
+    }
+
+    /// Bytes in each of this pool's segments.
+    #[must_use]
+    pub fn segment_bytes(&self) -> usize {
+        self.segment_bytes
+    }
+
+    /// The limit, in bytes.
+    #[must_use]
+    pub fn limit_bytes(&self) -> u64 {
+        (self.segments_max * self.segment_bytes) as u64
+    }
+
+    /// Bytes handed out now.
+    #[must_use]
+    pub fn used_bytes(&self) -> u64 {
+        (self.lock().used * self.segment_bytes) as u64
+    }
+
+    /// A segment, if one is left below the limit and nobody waits for it.
+    #[must_use]
+    pub fn try_take(self: &Arc<Self>) -> Option<Segment> {
+        let mut state = self.lock();
+        if state.used >= self.segments_max || !state.waiting.is_empty() {
+            return None;
+        }
+        Some(self.grant(&mut state))
+    }
+
+    /// A segment, waiting for one in the order of asking.
+    ///
+    /// Waits only while bytes are on their way out and will come back. When every segment sits in a half-filled part,
+    /// nobody could ever return one, so one is granted beyond the limit: the bound gives way before progress does.
+    pub async fn take(self: &Arc<Self>) -> Segment {
+        let receiver = {
+            let mut state = self.lock();
+            let free = state.used < self.segments_max && state.waiting.is_empty();
+            if free || state.moving == 0 {
+                return self.grant(&mut state);
+            }
+            let (sender, receiver) = oneshot::channel();
+            state.waiting.push_back(sender);
+            receiver
+        };
+        receiver.await.expect("a waiting sender is answered before it is dropped")
+    }
+
+    /// A segment at once, beyond the limit if need be: for whoever bounds by other means how many it asks for.
+    #[must_use]
+    pub fn overdraw(self: &Arc<Self>) -> Segment {
+        self.grant(&mut self.lock())
+    }
+
+    fn grant(self: &Arc<Self>, state: &mut State) -> Segment {
+        state.used += 1;
+        let buffer = state.free.pop().unwrap_or_else(|| Vec::with_capacity(self.segment_bytes));
+        Segment { buffer, moving: false, pool: Arc::clone(self) }
+    }
+
+    fn give_back(self: &Arc<Self>, mut buffer: Vec<u8>, moving: bool) {
+        let mut state = self.lock();
+        state.used -= 1;
+        state.moving -= usize::from(moving);
+        // Kept for the next one while the pool is in use: mapping fresh memory costs more than filling it.
+        if state.used > 0 && state.free.len() + state.used < self.segments_max {
+            buffer.clear();
+            state.free.push(buffer);
+        } else if state.used == 0 {
+            state.free.clear();
+        }
+        let granted = self.answer_waiting(&mut state);
+        drop(state);
+        for (sender, segment) in granted {
+            // One that no longer waits drops its segment, which comes back here.
+            drop(sender.send(segment));
+        }
+    }
+
+    fn answer_waiting(self: &Arc<Self>, state: &mut State) -> Vec<(oneshot::Sender<Segment>, Segment)> {
+        let mut granted = Vec::new();
+        while state.used < self.segments_max || state.moving == 0 {
+            let Some(sender) = state.waiting.pop_front() else { break };
+            granted.push((sender, self.grant(state)));
+        }
+        granted
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic happens while the pool is locked")
+    }
+}
+
+/// One piece of memory of the pool, filled from its start.
+pub struct Segment {
+    buffer: Vec<u8>,
+    moving: bool,
+    pool: Arc<Pool>,
+}
+
+impl Segment {
+    /// Takes as many of `bytes` as fit and says how many.
+    pub fn fill(&mut self, bytes: &[u8]) -> usize {
+        let taken = bytes.len().min(self.room());
+        self.buffer.extend_from_slice(&bytes[..taken]);
+        taken
+    }
+
+    /// Bytes that still fit.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.pool.segment_bytes - self.buffer.len()
+    }
+
+    /// What has been filled in.
+    #[must_use]
+    pub fn filled(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Makes the filled part shareable; its memory goes back to the pool with the last clone.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+
+    /// As [`into_bytes`](Self::into_bytes), and counts as on its way out until it is back: nothing may hold such bytes
+    /// without sending them or dropping them.
+    #[must_use]
+    pub fn into_moving(mut self) -> Bytes {
+        self.moving = true;
+        self.pool.lock().moving += 1;
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Segment {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.buffer);
+        let pool = Arc::clone(&self.pool);
+        pool.give_back(buffer, self.moving);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[test]
+    fn segments_are_counted_and_returned() {
+        let pool = Pool::with_segments(16, 8);
+        let mut one = pool.try_take().unwrap();
+        assert_eq!(one.fill(b"0123456789"), 8);
+        let two = pool.try_take().unwrap();
+        assert!(pool.try_take().is_none(), "the limit holds");
+        let bytes = one.into_moving();
+        let clone = bytes.clone();
+        drop(bytes);
+        assert_eq!(pool.used_bytes(), 16, "a clone keeps its memory");
+        assert_eq!(&clone[..], b"01234567");
+        drop(clone);
+        drop(two);
+        assert_eq!(pool.used_bytes(), 0);
+    }
+
+    #[test]
+    fn a_waiter_gets_the_segment_that_comes_back() {
+        let pool = Pool::with_segments(8, 8);
+        let moving = pool.try_take().unwrap().into_moving();
+        let mut waiter = Box::pin(pool.take());
+        assert!(waiter.as_mut().now_or_never().is_none(), "bytes are on their way out, so it waits");
+        assert!(pool.try_take().is_none(), "nobody overtakes it");
+        drop(moving);
+        assert!(waiter.now_or_never().is_some());
+    }
+
+    #[test]
+    fn nobody_waits_for_segments_that_cannot_come_back() {
+        let pool = Pool::with_segments(8, 8);
+        let _held = pool.try_take().unwrap();
+        assert!(
+            pool.take().now_or_never().is_some(),
+            "all memory sits in half-filled parts: progress before the bound"
+        );
+    }
+
+    #[test]
+    fn a_waiter_goes_on_when_the_last_moving_segment_was_not_for_it() {
+        let pool = Pool::with_segments(8, 8);
+        let moving = pool.try_take().unwrap().into_moving();
+        let first = pool.take();
+        let second = pool.take();
+        let (mut first, mut second) = (Box::pin(first), Box::pin(second));
+        assert!(first.as_mut().now_or_never().is_none());
+        assert!(second.as_mut().now_or_never().is_none());
+        drop(moving);
+        assert!(first.as_mut().now_or_never().is_some());
+        assert!(second.as_mut().now_or_never().is_some(), "nothing moves any more, so nobody may wait");
+    }
+
+    #[test]
+    fn a_waiter_that_left_loses_nothing() {
+        let pool = Pool::with_segments(8, 8);
+        let moving = pool.try_take().unwrap().into_moving();
+        {
+            let mut left = Box::pin(pool.take());
+            assert!(left.as_mut().now_or_never().is_none());
+        }
+        drop(moving);
+        assert_eq!(pool.used_bytes(), 0);
+        assert!(pool.try_take().is_some());
+    }
+}

@@ -1,0 +1,256 @@
+//! What can be typed: commands, options, and how their values are read. What is meant by it is `resolve.rs`.
+
+use crate::base::bytesize::ByteSize;
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Mounts object-storage buckets as directories.
+#[derive(Debug, Parser)]
+#[command(name = "brigade", version, disable_help_subcommand = true, arg_required_else_help = false, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  brigade mount local:bucket-data mnt       a bucket kept in ./bucket-data, as ./mnt
+  brigade mount s3://photos/2026 ~/photos   a part of a real bucket
+  brigade umount mnt                        finish what is being stored, then unmount
+  brigade serve bucket-data                 the same data, for every S3 client
+
+Credentials are found where the AWS tools look: the environment, then ~/.aws.
+Exit status: 0 done, 1 failed, 2 wrong usage.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Mount a bucket on a directory, and return when it is ready
+    Mount(Box<MountArgs>),
+    /// Store what is pending, then unmount; fails if anything is not in the bucket
+    Umount(UmountArgs),
+    /// Serve a directory of data as an S3 endpoint
+    Serve(ServeArgs),
+}
+
+/// `brigade mount`.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub struct MountArgs {
+    /// s3://BUCKET[/PREFIX], or local:PATH for a bucket kept in PATH
+    pub source: String,
+    /// An empty directory to mount on
+    pub dir: PathBuf,
+    /// Stay in the foreground and log to the terminal
+    #[arg(short, long)]
+    pub foreground: bool,
+    /// Options as mount(8) writes them; every long option is one (-o read-only,region=eu-west-1)
+    #[arg(short = 'o', value_name = "OPT[=VALUE],..", action = clap::ArgAction::Append)]
+    pub options: Vec<String>,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// The files.
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// The uploads.
+    #[command(flatten)]
+    pub uploads: UploadArgs,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// How the store is reached.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The store")]
+pub struct StoreArgs {
+    /// The S3 endpoint, such as http://127.0.0.1:9000 [default: AWS]
+    #[arg(long, value_name = "URL")]
+    pub endpoint_url: Option<String>,
+    /// The region that requests are signed for [default: AWS_REGION, the profile's, or us-east-1]
+    #[arg(long)]
+    pub region: Option<String>,
+    /// The profile in ~/.aws [default: AWS_PROFILE]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// How a bucket is named in requests: path, virtual or auto
+    #[arg(long, value_enum, default_value_t = Addressing::Auto, hide_possible_values = true, value_name = "HOW")]
+    pub addressing: Addressing,
+    /// A known provider, for its endpoint and its ways
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// Mount only the keys that begin with this directory
+    #[arg(long, value_name = "DIR")]
+    pub prefix: Option<String>,
+    /// The storage class of new objects [default: the store's]
+    #[arg(long, value_name = "CLASS")]
+    pub storage_class: Option<String>,
+}
+
+/// How objects look as files.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The files")]
+pub struct FileArgs {
+    /// Refuse every change
+    #[arg(long)]
+    pub read_only: bool,
+    /// Let other users in, as far as modes allow (without root: user_allow_other in /etc/fuse.conf)
+    #[arg(long)]
+    pub allow_other: bool,
+    /// The owner of files that do not say theirs [default: yours]
+    #[arg(long)]
+    pub uid: Option<u32>,
+    /// The group of files that do not say theirs [default: yours]
+    #[arg(long)]
+    pub gid: Option<u32>,
+    /// The mode of files that do not say theirs
+    #[arg(long, value_name = "OCTAL", value_parser = parse_mode, default_value = "0644")]
+    pub file_mode: u32,
+    /// The mode of directories that do not say theirs
+    #[arg(long, value_name = "OCTAL", value_parser = parse_mode, default_value = "0755")]
+    pub dir_mode: u32,
+    /// How long names and attributes are believed without asking the store again, such as 500ms or 1m
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "5s")]
+    pub metadata_ttl: Duration,
+}
+
+/// How files are stored.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Uploads and memory")]
+pub struct UploadArgs {
+    /// The size of the first parts of a multipart upload; later ones grow
+    #[arg(long, value_name = "SIZE", default_value = "8MiB")]
+    pub part_size: ByteSize,
+    /// How many parts of one file are sent at the same time
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub upload_concurrency: usize,
+    /// The most memory for file contents under way
+    #[arg(long, value_name = "SIZE", default_value = "128MiB")]
+    pub memory_limit: ByteSize,
+}
+
+/// What is told, and where. The level is in the environment: BRIGADE_LOG.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The log (how much: BRIGADE_LOG=error|warn|info|debug)")]
+pub struct LogArgs {
+    /// How lines are written: text or json
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, hide_possible_values = true, value_name = "FORMAT")]
+    pub log: LogFormat,
+    /// Append the log to this file [default: the terminal, or nowhere in the background]
+    #[arg(long, value_name = "PATH")]
+    pub log_file: Option<PathBuf>,
+}
+
+/// `brigade umount`.
+#[derive(Debug, Args)]
+pub struct UmountArgs {
+    /// The mount point
+    pub dir: PathBuf,
+    /// Unmount even if something cannot be stored; it is lost, and named
+    #[arg(long)]
+    pub force: bool,
+    /// Give up after this time, such as 30s or 5m, and stay mounted [default: wait]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub timeout: Option<Duration>,
+}
+
+/// `brigade serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The directory that keeps the buckets; made if missing
+    pub data: PathBuf,
+    /// The address to listen on
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9000")]
+    pub listen: SocketAddr,
+    /// Make this bucket if it is missing; can be repeated
+    #[arg(long = "bucket", value_name = "NAME")]
+    pub buckets: Vec<String>,
+    /// The region that requests must be signed for
+    #[arg(long, default_value = "us-east-1")]
+    pub region: String,
+    /// Take BUCKET.BASE as a host name for BUCKET; can be repeated
+    #[arg(long = "domain", value_name = "BASE")]
+    pub domains: Vec<String>,
+    /// Answer before the data is on the disk: faster, and lost in a power cut
+    #[arg(long)]
+    pub no_sync: bool,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// The values of `--addressing`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Addressing {
+    /// As the provider prefers it
+    Auto,
+    /// ENDPOINT/BUCKET
+    Path,
+    /// BUCKET.ENDPOINT
+    Virtual,
+}
+
+/// The values of `--log`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+fn parse_mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        Ok(_) | Err(_) => Err("write an octal mode from 000 to 777, such as 0640".to_owned()),
+    }
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let parsed = if text == "0" { Ok(jiff::SignedDuration::ZERO) } else { text.parse::<jiff::SignedDuration>() };
+    let time = parsed.ok().and_then(|time| Duration::try_from(time).ok());
+    time.ok_or_else(|| "write a time with its unit, such as 500ms, 30s or 5m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn modes_are_octal() {
+        let rows =
+            [("0644", Some(0o644)), ("0", Some(0)), ("777", Some(0o777)), ("1777", None), ("8", None), ("", None)];
+        for (text, want) in rows {
+            assert_eq!(parse_mode(text).ok(), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn times_have_units() {
+        let rows = [
+            ("1s", Some(1000)),
+            ("500ms", Some(500)),
+            ("2m", Some(120_000)),
+            ("0", Some(0)),
+            ("5", None),
+            ("-1s", None),
+            ("soon", None),
+        ];
+        for (text, want) in rows {
+            assert_eq!(parse_time(text).ok(), want.map(Duration::from_millis), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The command line: what was typed ([`args`], [`options`]), what was meant ([`resolve`]), and one file per command.
+//! The only layer that prints, reads the environment (credentials aside) and chooses the exit status.
+
+pub mod args;
+mod logging;
+mod mount;
+pub mod options;
+pub mod resolve;
+mod serve;
+mod umount;
+mod usage;
+
+use crate::cli::args::Command;
+use crate::cli::resolve::Environment;
+use std::ffi::OsString;
+use std::io;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Why a command did not do what it should: one line, and the exit status.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Wrong usage: exit status 2.
+    Usage(String),
+    /// Anything else: exit status 1.
+    Failed(String),
+    /// As `Failed`, and the reason has been told already.
+    Told,
+}
+
+/// Runs the command that `arguments` (the program's name first) ask for.
+#[must_use]
+pub fn run(arguments: &[OsString]) -> ExitCode {
+    let environment = Environment::read();
+    let (message, status) = match dispatch(arguments, &environment) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Told) => return ExitCode::FAILURE,
+        Err(Failure::Usage(message)) => (message, 2),
+        Err(Failure::Failed(message)) => (message, 1),
+    };
+    error_line(&message);
+    ExitCode::from(status)
+}
+
+fn dispatch(arguments: &[OsString], environment: &Environment) -> Result<(), Failure> {
+    let typed = match usage::parse(arguments)? {
+        usage::Parsed::Typed(typed) => typed,
+        usage::Parsed::Help(text) => {
+            line(text.trim_end());
+            return Ok(());
+        }
+    };
+    match &typed.cli.command {
+        Command::Mount(args) => mount::run(args, &typed.arguments, environment),
+        Command::Umount(args) => umount::run(args, environment),
+        Command::Serve(args) => serve::run(args, environment),
+    }
+}
+
+// A reader that has gone away (`brigade --help | head`) is no failure of the command.
+fn line(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+fn error_line(text: &str) {
+    let _ = writeln!(io::stderr(), "brigade: {text}");
+}

@@ -1,0 +1,288 @@
+//! What was meant: arguments and environment become the options of the layers, checked, with paths made absolute.
+//! The only reader of the environment, apart from the places where credentials are looked for.
+
+use crate::base::bytesize::ByteSize;
+use crate::base::bytesize::GIB;
+use crate::base::bytesize::MIB;
+use crate::cli::Failure;
+use crate::cli::args;
+use crate::cli::args::MountArgs;
+use crate::cli::args::ServeArgs;
+use crate::fuse;
+use crate::mount::background;
+use crate::mount::control;
+use crate::mount::plan;
+use crate::mount::plan::Endpoint;
+use crate::mount::plan::Plan;
+use crate::mount::source;
+use crate::mount::source::Source;
+use crate::server::keys::Keys;
+use crate::store::provider::Addressing;
+use crate::store::provider::Provider;
+use crate::vfs;
+use std::fmt::Display;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// S3 takes no smaller parts but the last, and no larger ones.
+const PART_MIN: ByteSize = ByteSize(5 * MIB);
+const PART_MAX: ByteSize = ByteSize(5 * GIB);
+/// One part filling, one under way, and as much for reading.
+const PARTS_IN_MEMORY_MIN: u64 = 4;
+/// More connections than this help no store.
+const CONCURRENCY_MAX: usize = 256;
+
+/// The part of the environment that this program reads.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// `BRIGADE_LOG`: how much is logged.
+    pub log: Option<String>,
+    /// Whether this process was started in the background by another of ours.
+    pub in_background: bool,
+    /// `BRIGADE_ACCESS_KEY_ID`, for `serve`.
+    pub access_key_id: Option<String>,
+    /// `BRIGADE_SECRET_ACCESS_KEY`, for `serve`.
+    pub secret_access_key: Option<Secret>,
+    /// `XDG_RUNTIME_DIR`: where a user's sockets go.
+    pub runtime_dir: Option<PathBuf>,
+    /// `AWS_ENDPOINT_URL_S3`, or else `AWS_ENDPOINT_URL`.
+    pub endpoint_url: Option<String>,
+}
+
+/// A secret, which is never shown.
+#[derive(Clone, Default)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl Environment {
+    /// Reads it. An empty variable counts as unset.
+    #[must_use]
+    pub fn read() -> Self {
+        let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            log: text("BRIGADE_LOG"),
+            in_background: text(background::VARIABLE).is_some(),
+            access_key_id: text("BRIGADE_ACCESS_KEY_ID"),
+            secret_access_key: text("BRIGADE_SECRET_ACCESS_KEY").map(Secret),
+            runtime_dir: std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
+            endpoint_url: text("AWS_ENDPOINT_URL_S3").or_else(|| text("AWS_ENDPOINT_URL")),
+        }
+    }
+
+    /// Where this user's control sockets are.
+    #[must_use]
+    pub fn control_dir(&self) -> PathBuf {
+        control::directory(rustix::process::geteuid().as_raw(), self.runtime_dir.as_deref())
+    }
+}
+
+/// The plan of a mount.
+pub fn mount(args: &MountArgs, environment: &Environment) -> Result<Plan, Failure> {
+    let mut source = args.source.parse::<Source>().map_err(|why| usage(format!("SOURCE {:?}: {why}", args.source)))?;
+    let mut prefix = args.store.prefix.as_deref().map(source::directory_prefix).unwrap_or_default();
+    match &mut source {
+        Source::Local { data } => *data = absolute(data)?,
+        Source::S3 { prefix: named, .. } if !named.is_empty() && !prefix.is_empty() => {
+            return Err(usage(format!("--prefix {prefix:?} and SOURCE {:?} both name a prefix; use one", args.source)));
+        }
+        // What is shown as mounted is all of it, however it was said.
+        Source::S3 { prefix: named, .. } if named.is_empty() => named.clone_from(&prefix),
+        Source::S3 { prefix: named, .. } => prefix.clone_from(named),
+    }
+    Ok(Plan {
+        vfs: files(args, prefix)?,
+        fuse: fuse::Options {
+            fs_name: source.to_string(),
+            allow_other: args.files.allow_other,
+            read_only: args.files.read_only,
+        },
+        endpoint: endpoint(args, environment)?,
+        source,
+        dir: args.dir.clone(),
+        control_dir: environment.control_dir(),
+    })
+}
+
+fn files(args: &MountArgs, prefix: String) -> Result<vfs::Options, Failure> {
+    let (files, uploads) = (&args.files, &args.uploads);
+    in_range("--part-size", uploads.part_size, PART_MIN, PART_MAX)?;
+    let memory_min = ByteSize(uploads.part_size.0.saturating_mul(PARTS_IN_MEMORY_MIN));
+    in_range("--memory-limit", uploads.memory_limit, memory_min, ByteSize(u64::MAX))?;
+    in_range("--upload-concurrency", uploads.upload_concurrency, 1, CONCURRENCY_MAX)?;
+    let options = vfs::Options {
+        prefix,
+        metadata_ttl: files.metadata_ttl,
+        uid: files.uid.unwrap_or_else(|| rustix::process::getuid().as_raw()),
+        gid: files.gid.unwrap_or_else(|| rustix::process::getgid().as_raw()),
+        file_mode: files.file_mode,
+        dir_mode: files.dir_mode,
+        read_only: files.read_only,
+        storage_class: args.store.storage_class.clone(),
+        part_bytes: uploads.part_size.0,
+        upload_concurrency: uploads.upload_concurrency,
+        memory_limit: uploads.memory_limit.0,
+    };
+    options.check().map_err(usage)?;
+    Ok(options)
+}
+
+fn in_range<T: PartialOrd + Display>(option: &str, value: T, min: T, max: T) -> Result<(), Failure> {
+    if value < min {
+        return Err(usage(format!("{option} {value} is too small; here it is at least {min}")));
+    }
+    if value > max {
+        return Err(usage(format!("{option} {value} is too large; it is at most {max}")));
+    }
+    Ok(())
+}
+
+fn endpoint(args: &MountArgs, environment: &Environment) -> Result<Endpoint, Failure> {
+    let store = &args.store;
+    let (said_by, url) = match (&store.endpoint_url, &environment.endpoint_url) {
+        (Some(url), _) => ("--endpoint-url", Some(url)),
+        (None, url) => ("AWS_ENDPOINT_URL", url.as_ref()),
+    };
+    let url = url.map(|url| plan::endpoint_url(url).map_err(|why| usage(format!("{said_by}: {why}")))).transpose()?;
+    Ok(Endpoint {
+        url,
+        region: store.region.clone(),
+        profile: store.profile.clone(),
+        addressing: match store.addressing {
+            args::Addressing::Auto => None,
+            args::Addressing::Path => Some(Addressing::Path),
+            args::Addressing::Virtual => Some(Addressing::VirtualHost),
+        },
+        provider: store.provider.as_deref().map(provider).transpose()?,
+    })
+}
+
+fn provider(name: &str) -> Result<&'static Provider, Failure> {
+    Provider::named(name).ok_or_else(|| {
+        let names: Vec<_> = Provider::all().iter().map(|row| row.name).collect();
+        usage(format!("--provider {name:?} is not known; use one of {}", names.join(", ")))
+    })
+}
+
+/// The keys that the environment gives to `serve`: both or neither.
+pub fn serve_keys(environment: &Environment) -> Result<Option<Keys>, Failure> {
+    match (&environment.access_key_id, &environment.secret_access_key) {
+        (None, None) => Ok(None),
+        (Some(id), Some(Secret(secret))) => Ok(Some(Keys { access_key_id: id.clone(), secret: secret.clone() })),
+        (Some(_), None) => {
+            Err(usage("BRIGADE_ACCESS_KEY_ID is set, but BRIGADE_SECRET_ACCESS_KEY is not; set both".into()))
+        }
+        (None, Some(_)) => {
+            Err(usage("BRIGADE_SECRET_ACCESS_KEY is set, but BRIGADE_ACCESS_KEY_ID is not; set both".into()))
+        }
+    }
+}
+
+/// The data directory of `serve`.
+pub fn serve_data(args: &ServeArgs) -> Result<PathBuf, Failure> {
+    absolute(&args.data)
+}
+
+// The process in the background leaves the directory that relative paths are meant from.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path)
+        .map_err(|cause| Failure::Failed(format!("cannot find the directory {}: {cause}", path.display())))
+}
+
+fn usage(message: String) -> Failure {
+    Failure::Usage(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Cli;
+    use crate::cli::args::Command;
+    use clap::Parser;
+
+    fn plan(typed: &str, environment: &Environment) -> Result<Plan, Failure> {
+        match Cli::try_parse_from(typed.split(' ')).unwrap().command {
+            Command::Mount(args) => mount(&args, environment),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn planned(typed: &str) -> Plan {
+        plan(typed, &Environment::default()).unwrap()
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_by_name() {
+        let rows = [
+            ("s3://b m --part-size 1MiB", "--part-size 1 MiB is too small; here it is at least 5 MiB"),
+            ("s3://b m --part-size 6GiB --memory-limit 1T", "--part-size 6 GiB is too large; it is at most 5 GiB"),
+            ("s3://b m --part-size 64MiB", "--memory-limit 128 MiB is too small; here it is at least 256 MiB"),
+            ("s3://b m --upload-concurrency 0", "--upload-concurrency 0 is too small"),
+            ("s3://b m --endpoint-url localhost:9000", "--endpoint-url: \"localhost:9000\" is not an endpoint"),
+            ("s3://b m --provider nowhere", "--provider \"nowhere\" is not known; use one of s3, aws"),
+            ("s3://b/a m --prefix c", "both name a prefix"),
+            ("wos://b m", "SOURCE \"wos://b\": the WOS dialect is not supported yet"),
+            ("b m", "SOURCE \"b\": not a source; write s3://BUCKET"),
+        ];
+        for (typed, want) in rows {
+            match plan(&format!("brigade mount {typed}"), &Environment::default()) {
+                Err(Failure::Usage(line)) => assert!(line.contains(want), "{typed}: {line}"),
+                other => panic!("{typed}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_typed_is_as_the_layers_have_it() {
+        let (plan, default) = (planned("brigade mount s3://b m").vfs, vfs::Options::default());
+        assert_eq!(
+            (plan.metadata_ttl, plan.file_mode, plan.dir_mode, plan.part_bytes),
+            (default.metadata_ttl, default.file_mode, default.dir_mode, default.part_bytes)
+        );
+        assert_eq!(
+            (plan.upload_concurrency, plan.memory_limit, plan.read_only, plan.storage_class),
+            (default.upload_concurrency, default.memory_limit, default.read_only, default.storage_class)
+        );
+    }
+
+    #[test]
+    fn a_prefix_is_the_same_however_it_is_said() {
+        for typed in ["s3://b/a/c m", "s3://b m --prefix a/c", "s3://b/ m --prefix /a/c/"] {
+            let plan = planned(&format!("brigade mount {typed}"));
+            assert_eq!((plan.vfs.prefix.as_str(), plan.fuse.fs_name.as_str()), ("a/c/", "s3://b/a/c"), "{typed}");
+        }
+        assert_eq!(planned("brigade mount local:/d m --prefix a").vfs.prefix, "a/");
+    }
+
+    #[test]
+    fn relative_data_is_meant_from_here() {
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(planned("brigade mount local:data m").source, Source::Local { data: here.join("data") });
+    }
+
+    #[test]
+    fn an_option_has_the_last_word_over_the_environment() {
+        let environment = Environment { endpoint_url: Some("http://e".into()), ..Environment::default() };
+        assert_eq!(plan("brigade mount s3://b m", &environment).unwrap().endpoint.url.unwrap().to_string(), "http://e");
+        let typed = "brigade mount s3://b m --endpoint-url http://o";
+        assert_eq!(plan(typed, &environment).unwrap().endpoint.url.unwrap().to_string(), "http://o");
+    }
+
+    #[test]
+    fn serve_takes_both_keys_or_neither_and_shows_no_secret() {
+        let environment = |id: Option<&str>, secret: Option<&str>| Environment {
+            access_key_id: id.map(str::to_owned),
+            secret_access_key: secret.map(|secret| Secret(secret.to_owned())),
+            ..Environment::default()
+        };
+        assert!(serve_keys(&environment(None, None)).unwrap().is_none());
+        assert!(serve_keys(&environment(Some("id"), Some("hush"))).unwrap().is_some());
+        assert!(matches!(serve_keys(&environment(Some("id"), None)), Err(Failure::Usage(_))));
+        assert!(matches!(serve_keys(&environment(None, Some("hush"))), Err(Failure::Usage(_))));
+        assert!(!format!("{:?}", environment(Some("id"), Some("hush"))).contains("hush"));
+    }
+}

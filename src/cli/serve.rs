@@ -1,0 +1,58 @@
+//! `brigade serve`: the bundled backend as a program.
+
+use crate::cli::Failure;
+use crate::cli::args::ServeArgs;
+use crate::cli::line;
+use crate::cli::logging;
+use crate::cli::resolve;
+use crate::cli::resolve::Environment;
+use crate::server;
+use crate::server::Server;
+use crate::server::keys;
+use std::io;
+use tokio::signal::unix::SignalKind;
+
+/// Serves until a signal comes.
+pub fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Failure> {
+    let data = resolve::serve_data(args)?;
+    let given = resolve::serve_keys(environment)?;
+    logging::start(&args.log, environment)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(start)?;
+    runtime.block_on(async {
+        let keys = match given {
+            Some(keys) => keys,
+            None => {
+                let keys = keys::load_or_create(&data).map_err(|why| Failure::Failed(why.to_string()))?;
+                line(&format!("keys: {}", data.join("credentials").display()));
+                keys
+            }
+        };
+        let signals = signals().map_err(start)?;
+        let options = server::Options {
+            data: data.clone(),
+            listen: args.listen,
+            keys,
+            buckets: args.buckets.clone(),
+            region: args.region.clone(),
+            base_domains: args.domains.clone(),
+            sync: !args.no_sync,
+        };
+        let server = Server::start(options).await.map_err(|why| Failure::Failed(why.to_string()))?;
+        line(&format!("serving {} at http://{}", data.display(), server.addr()));
+        signals.await;
+        server.shutdown().await;
+        Ok(())
+    })
+}
+
+fn signals() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
+    let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    })
+}
+
+fn start(cause: io::Error) -> Failure {
+    Failure::Failed(format!("cannot start: {cause}"))
+}

@@ -1,0 +1,189 @@
+//! `brigade umount`: asks the mount's own process to store everything and unmount, and shows how far it is.
+
+use crate::base::bytesize::ByteSize;
+use crate::base::clock;
+use crate::cli::Failure;
+use crate::cli::args::UmountArgs;
+use crate::cli::error_line;
+use crate::cli::line;
+use crate::cli::resolve::Environment;
+use crate::mount::control;
+use crate::mount::control::Client;
+use crate::mount::control::Reply;
+use crate::mount::control::Request;
+use crate::mount::holders;
+use crate::mount::mountpoint;
+use crate::mount::mountpoint::Health;
+use crate::mount::table::Mount;
+use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
+use std::collections::BTreeSet;
+use std::io;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+use std::time::Instant;
+
+const HOLDERS_NAMED: usize = 5;
+/// How often a line tells what is left, where there is no terminal for a bar.
+const LINE_EVERY: Duration = Duration::from_secs(1);
+
+/// Unmounts.
+pub fn run(args: &UmountArgs, environment: &Environment) -> Result<(), Failure> {
+    let deadline = args.timeout.map(|timeout| clock::monotonic() + timeout);
+    let mount = mountpoint::find(&args.dir).map_err(|why| Failure::Failed(why.to_string()))?;
+    // Standing in the mount would hold it.
+    std::env::set_current_dir("/").map_err(|cause| Failure::Failed(format!("cannot leave this directory: {cause}")))?;
+    let request = Request::Umount { dir: mount.dir.clone(), force: args.force };
+    let sockets = control::candidates(&environment.control_dir(), mount.owner, mount.device);
+    match Client::ask(&sockets, &request) {
+        Ok(client) => Conversation::new(args, &mount, deadline).hold(client),
+        Err(cause) => without_daemon(&args.dir, &mount, &cause),
+    }
+}
+
+fn without_daemon(dir: &Path, mount: &Mount, cause: &io::Error) -> Result<(), Failure> {
+    match mountpoint::health(mount) {
+        Health::Stale => {
+            let detached = mountpoint::detach(&mount.dir);
+            detached.map_err(|why| {
+                Failure::Failed(mountpoint::system("detach the stale mount on", dir, why).to_string())
+            })?;
+            line(&format!("{}: its process was gone; the stale mount of {} is detached", dir.display(), mount.source));
+            Ok(())
+        }
+        Health::Alive => Err(Failure::Failed(format!(
+            "cannot reach the process that serves {}: {cause}; ask as the user who mounted it or as root, or use `umount {}`",
+            dir.display(),
+            dir.display()
+        ))),
+    }
+}
+
+struct Conversation<'a> {
+    args: &'a UmountArgs,
+    mount: &'a Mount,
+    deadline: Option<Instant>,
+    progress: Progress,
+    not_stored: BTreeSet<String>,
+    unmounted: bool,
+}
+
+impl<'a> Conversation<'a> {
+    fn new(args: &'a UmountArgs, mount: &'a Mount, deadline: Option<Instant>) -> Self {
+        Self { args, mount, deadline, progress: Progress::new(), not_stored: BTreeSet::new(), unmounted: false }
+    }
+
+    fn hold(mut self, mut client: Client) -> Result<(), Failure> {
+        loop {
+            match client.receive(self.patience()?) {
+                Ok(Some(reply)) => self.hear(reply)?,
+                // The process has ended, and with it everything it held is free.
+                Ok(None) => return self.end(),
+                Err(cause) if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    return Err(self.out_of_time());
+                }
+                Err(cause) => {
+                    return Err(self.failed(&format!("its process stopped answering: {cause}; see its log")));
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, reply: Reply) -> Result<(), Failure> {
+        match reply {
+            Reply::Pending { files, bytes } => self.progress.show(files, bytes),
+            Reply::NotStored(what) => {
+                if self.not_stored.insert(what.clone()) {
+                    self.progress.clear();
+                    error_line(&format!("not stored: {what}"));
+                }
+            }
+            Reply::Busy => return Err(self.busy()),
+            Reply::Refused(why) => {
+                return Err(self.failed(&format!("{why}; it stays mounted, and --force gives up what is not stored")));
+            }
+            Reply::Unmounted => self.unmounted = true,
+        }
+        Ok(())
+    }
+
+    fn end(&self) -> Result<(), Failure> {
+        self.progress.clear();
+        match (self.unmounted, self.not_stored.len()) {
+            (true, 0) => Ok(()),
+            (true, lost) => Err(Failure::Failed(format!(
+                "{} is unmounted, but {lost} of its files are not stored as they were written",
+                self.args.dir.display()
+            ))),
+            (false, _) => Err(self.failed("its process ended before it had unmounted; see its log")),
+        }
+    }
+
+    fn patience(&self) -> Result<Option<Duration>, Failure> {
+        let Some(deadline) = self.deadline else { return Ok(None) };
+        match deadline.saturating_duration_since(clock::monotonic()) {
+            Duration::ZERO => Err(self.out_of_time()),
+            left => Ok(Some(left)),
+        }
+    }
+
+    fn out_of_time(&self) -> Failure {
+        self.failed("it is not done within the time of --timeout; it stays mounted and goes on storing")
+    }
+
+    fn busy(&self) -> Failure {
+        let holders = holders::scan(Path::new("/proc"), self.mount, HOLDERS_NAMED);
+        let names: Vec<_> = holders.iter().map(ToString::to_string).collect();
+        self.failed(&match names.as_slice() {
+            [] => "it is in use, by a process that cannot be seen or by a mount below it; it stays mounted".to_owned(),
+            names => format!("it is in use by {}; it stays mounted, end them and try again", names.join(", ")),
+        })
+    }
+
+    fn failed(&self, why: &str) -> Failure {
+        self.progress.clear();
+        Failure::Failed(format!("cannot unmount {}: {why}", self.args.dir.display()))
+    }
+}
+
+/// What is left to be stored: a bar on a terminal, else a line now and then.
+struct Progress {
+    bar: Option<ProgressBar>,
+    most: u64,
+    last: Option<(Instant, u64)>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes} stored, {msg} {bytes_per_sec}");
+            ProgressBar::new(0).with_style(style.expect("the template is right"))
+        });
+        Self { bar, most: 0, last: None }
+    }
+
+    fn show(&mut self, files: usize, bytes: u64) {
+        if files == 0 && bytes == 0 {
+            return;
+        }
+        self.most = self.most.max(bytes);
+        if let Some(bar) = &self.bar {
+            bar.set_length(self.most);
+            bar.set_position(self.most - bytes);
+            bar.set_message(format!("{files} files left"));
+            return;
+        }
+        let now = clock::monotonic();
+        if self.last.is_none_or(|(at, shown)| shown != bytes && now.duration_since(at) >= LINE_EVERY) {
+            self.last = Some((now, bytes));
+            line(&format!("storing {files} files, {} left", ByteSize(bytes)));
+        }
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

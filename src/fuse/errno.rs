@@ -1,0 +1,74 @@
+//! The number for each error.
+
+use crate::store::Kind;
+use crate::vfs::Error;
+use fuser::Errno;
+
+/// What the kernel is told. No `_` arm: a new error does not compile until it has been given a number.
+#[must_use]
+pub fn errno(error: &Error) -> Errno {
+    match error {
+        Error::NotFound => Errno::ENOENT,
+        Error::Exists => Errno::EEXIST,
+        Error::NotDirectory => Errno::ENOTDIR,
+        Error::IsDirectory => Errno::EISDIR,
+        Error::NotEmpty => Errno::ENOTEMPTY,
+        Error::ReadOnly => Errno::EROFS,
+        Error::Stale => Errno::ESTALE,
+        Error::Access(_) => Errno::EACCES,
+        Error::Unsupported(_) => Errno::EOPNOTSUPP,
+        Error::Invalid(_) => Errno::EINVAL,
+        Error::NameTooLong => Errno::ENAMETOOLONG,
+        Error::NameNotUtf8 => Errno::EILSEQ,
+        Error::TooLarge => Errno::EFBIG,
+        Error::MetadataTooLarge => Errno::E2BIG,
+        Error::BeingWritten => Errno::EBUSY,
+        Error::BadHandle => Errno::EBADF,
+        Error::NoAttribute => Errno::ENODATA,
+        Error::Store(error) => of_store(&error.kind),
+    }
+}
+
+fn of_store(kind: &Kind) -> Errno {
+    match kind {
+        Kind::NotFound | Kind::NoSuchBucket => Errno::ENOENT,
+        Kind::PreconditionFailed => Errno::ESTALE,
+        Kind::AccessDenied | Kind::BadCredentials | Kind::ClockSkew => Errno::EACCES,
+        Kind::TooLarge => Errno::EFBIG,
+        Kind::InvalidKey => Errno::ENAMETOOLONG,
+        Kind::MetadataTooLarge => Errno::E2BIG,
+        Kind::NotImplemented => Errno::EOPNOTSUPP,
+        Kind::Conflict => Errno::EBUSY,
+        Kind::Throttled(_) => Errno::EAGAIN,
+        Kind::NoSuchUpload
+        | Kind::InvalidRange
+        | Kind::InvalidPart
+        | Kind::Unavailable
+        | Kind::Network
+        | Kind::Corrupt
+        | Kind::Archived
+        | Kind::Protocol
+        | Kind::Invalid => Errno::EIO,
+    }
+}
+
+/// Whether the log should tell of it: programs live with the rest every day.
+#[must_use]
+pub fn is_remarkable(error: &Error) -> bool {
+    match error {
+        Error::Access(_) | Error::Store(_) | Error::TooLarge | Error::MetadataTooLarge | Error::BeingWritten => true,
+        Error::NotFound
+        | Error::Exists
+        | Error::NotDirectory
+        | Error::IsDirectory
+        | Error::NotEmpty
+        | Error::ReadOnly
+        | Error::Stale
+        | Error::Unsupported(_)
+        | Error::Invalid(_)
+        | Error::NameTooLong
+        | Error::NameNotUtf8
+        | Error::BadHandle
+        | Error::NoAttribute => false,
+    }
+}

@@ -1,0 +1,10 @@
+//! Speaks FUSE and decides nothing: requests of the kernel become calls of [`crate::vfs`], answers go back.
+
+pub mod attr;
+pub mod errno;
+mod ops;
+mod pool;
+pub mod session;
+
+pub use session::Options;
+pub use session::Session;

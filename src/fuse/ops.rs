@@ -1,0 +1,437 @@
+//! The kernel's requests: each one is converted, becomes one call of the vfs, and is answered.
+
+use crate::base::clock;
+use crate::base::process;
+use crate::fuse::attr::BLOCK_BYTES;
+use crate::fuse::attr::file_attr;
+use crate::fuse::attr::file_type;
+use crate::fuse::attr::how;
+use crate::fuse::attr::open_flags;
+use crate::fuse::attr::unknown_attr;
+use crate::fuse::pool::Pool;
+use crate::fuse::pool::Reply;
+use crate::fuse::pool::refuse;
+use crate::vfs::Entry;
+use crate::vfs::Vfs;
+use crate::vfs::handle::HandleId;
+use crate::vfs::inode::InodeId;
+use crate::vfs::io::Answer;
+use crate::vfs::key::NAME_BYTES_MAX;
+use crate::vfs::open::Opened;
+use crate::vfs::open::Owner;
+use crate::vfs::readdir::Detail;
+use crate::vfs::readdir::Room;
+use crate::vfs::rename::Target;
+use crate::vfs::setattr::Changes;
+use fuser::AccessFlags;
+use fuser::BsdFileFlags;
+use fuser::Errno;
+use fuser::FileHandle;
+use fuser::Filesystem;
+use fuser::FopenFlags;
+use fuser::Generation;
+use fuser::INodeNo;
+use fuser::InitFlags;
+use fuser::KernelConfig;
+use fuser::LockOwner;
+use fuser::OpenFlags;
+use fuser::RenameFlags;
+use fuser::ReplyAttr;
+use fuser::ReplyCreate;
+use fuser::ReplyData;
+use fuser::ReplyDirectory;
+use fuser::ReplyDirectoryPlus;
+use fuser::ReplyEmpty;
+use fuser::ReplyEntry;
+use fuser::ReplyOpen;
+use fuser::ReplyStatfs;
+use fuser::ReplyWrite;
+use fuser::ReplyXattr;
+use fuser::Request;
+use fuser::TimeOrNow;
+use fuser::WriteFlags;
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+use tokio::runtime::Handle;
+
+/// Inode numbers are never used twice, so all are of one generation.
+const GENERATION: Generation = Generation(0);
+
+/// Requests that the kernel may have under way on its own account, such as read-ahead.
+const BACKGROUND_MAX: u16 = 64;
+
+/// Blocks that a bucket is said to have: 1 PiB. Larger numbers overflow in some installers.
+const BLOCKS: u64 = 1 << 30;
+
+/// Files that a bucket is said to have room for.
+const FILES: u64 = 1_000_000_000;
+
+/// What fuser calls.
+pub struct Ops {
+    vfs: Arc<Vfs>,
+    pool: Pool,
+}
+
+impl Ops {
+    pub fn new(vfs: Arc<Vfs>, runtime: Handle) -> Self {
+        Self { vfs, pool: Pool::new(runtime) }
+    }
+
+    fn vfs(&self) -> Arc<Vfs> {
+        Arc::clone(&self.vfs)
+    }
+}
+
+fn inode(number: INodeNo) -> InodeId {
+    InodeId(number.0)
+}
+
+fn handle(handle: FileHandle) -> HandleId {
+    HandleId(handle.0)
+}
+
+fn owner(request: &Request, mode: u32) -> Owner {
+    Owner { uid: request.uid(), gid: request.gid(), permissions: mode }
+}
+
+fn answer_entry(reply: ReplyEntry, entry: Entry) {
+    reply.entry(&entry.valid_for, &file_attr(&entry), GENERATION);
+}
+
+fn answer_attr(reply: ReplyAttr, entry: Entry) {
+    reply.attr(&entry.valid_for, &file_attr(&entry));
+}
+
+fn answer_empty(reply: ReplyEmpty, (): ()) {
+    reply.ok();
+}
+
+/// The reply of a directory is filled by the work itself, which brings it back.
+struct Filling;
+
+impl Reply for Filling {
+    fn refuse(self, _errno: Errno) {}
+}
+
+fn room(full: bool) -> Room {
+    if full { Room::Full } else { Room::Taken }
+}
+
+fn time(given: TimeOrNow) -> SystemTime {
+    match given {
+        TimeOrNow::SpecificTime(time) => time,
+        TimeOrNow::Now => clock::now(),
+    }
+}
+
+impl Filesystem for Ops {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        let wanted = InitFlags::FUSE_ATOMIC_O_TRUNC
+            | InitFlags::FUSE_AUTO_INVAL_DATA
+            | InitFlags::FUSE_DO_READDIRPLUS
+            | InitFlags::FUSE_READDIRPLUS_AUTO
+            | InitFlags::FUSE_ASYNC_DIO
+            | InitFlags::FUSE_PARALLEL_DIROPS
+            | InitFlags::FUSE_CACHE_SYMLINKS;
+        // An older kernel that lacks one of them is served without it.
+        let offered = config.capabilities() & wanted;
+        let too_much = |nearest| io::Error::other(format!("the kernel takes at most {nearest:?}"));
+        config.add_capabilities(offered).map_err(too_much)?;
+        config.set_max_write(BLOCK_BYTES).map_err(|nearest| io::Error::other(format!("max_write {nearest}")))?;
+        config
+            .set_max_background(BACKGROUND_MAX)
+            .map_err(|nearest| io::Error::other(format!("background {nearest}")))?;
+        Ok(())
+    }
+
+    fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let (vfs, name) = (self.vfs(), name.to_owned());
+        self.pool.run("lookup", reply, async move { vfs.lookup(inode(parent), &name).await }, answer_entry);
+    }
+
+    fn forget(&self, _req: &Request, ino: INodeNo, count: u64) {
+        self.vfs.forget(inode(ino), count);
+    }
+
+    fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
+        let vfs = self.vfs();
+        self.pool.run("getattr", reply, async move { vfs.getattr(inode(ino)).await }, answer_attr);
+    }
+
+    fn setattr(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        fh: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let vfs = self.vfs();
+        let (atime, mtime) = (atime.map(time), mtime.map(time));
+        let changes = Changes { size, permissions: mode, uid, gid, atime, mtime };
+        let work = async move { vfs.setattr(inode(ino), fh.map(handle), changes).await };
+        self.pool.run("setattr", reply, work, answer_attr);
+    }
+
+    fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
+        let vfs = self.vfs();
+        let work = async move { vfs.readlink(inode(ino)).await };
+        self.pool.run("readlink", reply, work, |reply, target| reply.data(&target));
+    }
+
+    fn mknod(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        _rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        if rustix::fs::FileType::from_raw_mode(mode) != rustix::fs::FileType::RegularFile {
+            return reply.error(Errno::EPERM);
+        }
+        let (vfs, name, owner) = (self.vfs(), name.to_owned(), owner(req, mode));
+        let work = async move { vfs.mknod(inode(parent), &name, owner).await };
+        self.pool.run("mknod", reply, work, answer_entry);
+    }
+
+    fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, reply: ReplyEntry) {
+        let (vfs, name, owner) = (self.vfs(), name.to_owned(), owner(req, mode));
+        let work = async move { vfs.mkdir(inode(parent), &name, owner).await };
+        self.pool.run("mkdir", reply, work, answer_entry);
+    }
+
+    fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let (vfs, name) = (self.vfs(), name.to_owned());
+        self.pool.run("unlink", reply, async move { vfs.unlink(inode(parent), &name).await }, answer_empty);
+    }
+
+    fn rmdir(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let (vfs, name) = (self.vfs(), name.to_owned());
+        self.pool.run("rmdir", reply, async move { vfs.rmdir(inode(parent), &name).await }, answer_empty);
+    }
+
+    fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
+        let (vfs, name, target) = (self.vfs(), name.to_owned(), target.as_os_str().to_owned());
+        let owner = owner(req, 0o777);
+        let work = async move { vfs.symlink(inode(parent), &name, &target, owner).await };
+        self.pool.run("symlink", reply, work, answer_entry);
+    }
+
+    fn rename(
+        &self,
+        _req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        newparent: INodeNo,
+        newname: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        if !(flags - RenameFlags::RENAME_NOREPLACE).is_empty() {
+            return reply.error(Errno::EINVAL);
+        }
+        let target = if flags.is_empty() { Target::Replace } else { Target::MustBeFree };
+        let (vfs, name, newname) = (self.vfs(), name.to_owned(), newname.to_owned());
+        let work = async move { vfs.rename((inode(parent), &name), (inode(newparent), &newname), target).await };
+        self.pool.run("rename", reply, work, answer_empty);
+    }
+
+    fn link(&self, _req: &Request, _ino: INodeNo, _newparent: INodeNo, _newname: &OsStr, reply: ReplyEntry) {
+        // A bucket has no second name for an object; git, tar and rsync know this answer and do without.
+        reply.error(Errno::EPERM);
+    }
+
+    fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let (vfs, how) = (self.vfs(), how(flags.0));
+        let work = async move { vfs.open(inode(ino), how).await };
+        self.pool.run("open", reply, work, |reply, Opened { handle, pages }| {
+            reply.opened(FileHandle(handle.0), open_flags(pages));
+        });
+    }
+
+    fn create(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
+        let (vfs, name, owner, how) = (self.vfs(), name.to_owned(), owner(req, mode), how(flags));
+        let work = async move { vfs.create(inode(parent), &name, owner, how).await };
+        self.pool.run("create", reply, work, |reply, (entry, Opened { handle, pages })| {
+            let flags = open_flags(pages);
+            reply.created(&entry.valid_for, &file_attr(&entry), GENERATION, FileHandle(handle.0), flags);
+        });
+    }
+
+    fn read(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        self.pool.run_now(
+            "read",
+            reply,
+            || self.vfs.read(handle(fh), offset, size),
+            |reply, answer| match answer {
+                Answer::Now(bytes) => reply.data(&bytes),
+                Answer::Later(work) => self.pool.run("read", reply, work, |reply, bytes| reply.data(&bytes)),
+            },
+        );
+    }
+
+    fn write(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let written = u32::try_from(data.len()).expect("a request is smaller than 4 GiB");
+        self.pool.run_now(
+            "write",
+            reply,
+            || self.vfs.write(handle(fh), offset, data),
+            |reply, answer| match answer {
+                Answer::Now(()) => reply.written(written),
+                Answer::Later(work) => self.pool.run("write", reply, work, move |reply, ()| reply.written(written)),
+            },
+        );
+    }
+
+    fn flush(&self, req: &Request, _ino: INodeNo, fh: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
+        let (vfs, pid) = (self.vfs(), req.pid());
+        let work = async move { vfs.flush(handle(fh), |file| process::holds_inode(pid, file.id.0)).await };
+        self.pool.run("flush", reply, work, answer_empty);
+    }
+
+    fn release(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        _owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        let vfs = self.vfs();
+        let work = async move {
+            vfs.release(handle(fh)).await.inspect_err(|error| {
+                tracing::error!(%error, "a file that was closed is not in the bucket");
+            })
+        };
+        self.pool.run("release", reply, work, answer_empty);
+    }
+
+    fn fsync(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        let vfs = self.vfs();
+        self.pool.run("fsync", reply, async move { vfs.fsync(handle(fh)).await }, answer_empty);
+    }
+
+    fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        self.pool.run_now(
+            "opendir",
+            reply,
+            || self.vfs.opendir(inode(ino)),
+            |reply, opened| {
+                reply.opened(FileHandle(opened.0), FopenFlags::empty());
+            },
+        );
+    }
+
+    fn readdir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        let vfs = self.vfs();
+        let work = async move {
+            let filled = vfs.readdir(handle(fh), offset, Detail::Names, |item| {
+                room(reply.add(INodeNo(item.id), item.next, file_type(item.kind), &*item.name))
+            });
+            let filled = filled.await;
+            Ok((reply, filled))
+        };
+        self.pool.run("readdir", Filling, work, |_, (reply, filled)| match filled {
+            Ok(()) => reply.ok(),
+            Err(error) => refuse("readdir", reply, &error),
+        });
+    }
+
+    fn readdirplus(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
+        let vfs = self.vfs();
+        let work = async move {
+            let filled = vfs.readdir(handle(fh), offset, Detail::Attributes, |item| {
+                let (valid_for, attr) = match &item.entry {
+                    Some(entry) => (entry.valid_for, file_attr(entry)),
+                    // Inode number 0 tells the kernel that attributes are not known: it asks when it needs them.
+                    None => (Duration::ZERO, unknown_attr(item.kind)),
+                };
+                room(reply.add(INodeNo(item.id), item.next, &*item.name, &valid_for, &attr, GENERATION))
+            });
+            let filled = filled.await;
+            Ok((reply, filled))
+        };
+        self.pool.run("readdirplus", Filling, work, |_, (reply, filled)| match filled {
+            Ok(()) => reply.ok(),
+            Err(error) => refuse("readdirplus", reply, &error),
+        });
+    }
+
+    fn releasedir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
+        self.vfs.releasedir(handle(fh));
+        reply.ok();
+    }
+
+    fn fsyncdir(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        let vfs = self.vfs();
+        self.pool.run("fsyncdir", reply, async move { vfs.fsyncdir(inode(ino)).await }, answer_empty);
+    }
+
+    fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
+        let name_max = u32::try_from(NAME_BYTES_MAX).expect("a small constant");
+        reply.statfs(BLOCKS, BLOCKS, BLOCKS, FILES, FILES, BLOCK_BYTES, name_max, BLOCK_BYTES);
+    }
+
+    // The kernel remembers ENOSYS and does these by itself, or without, from then on.
+
+    fn getxattr(&self, _req: &Request, _ino: INodeNo, _name: &OsStr, _size: u32, reply: ReplyXattr) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn listxattr(&self, _req: &Request, _ino: INodeNo, _size: u32, reply: ReplyXattr) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn access(&self, _req: &Request, _ino: INodeNo, _mask: AccessFlags, reply: ReplyEmpty) {
+        reply.error(Errno::ENOSYS);
+    }
+}

@@ -1,0 +1,156 @@
+//! From a version that is being written to an object in the bucket: flush, fsync, and the end of the last descriptor.
+
+use crate::base::clock;
+use crate::store::Condition;
+use crate::store::ETag;
+use crate::vfs::Vfs;
+use crate::vfs::attr::Posix;
+use crate::vfs::error::Error;
+use crate::vfs::error::Result;
+use crate::vfs::handle::HandleId;
+use crate::vfs::inode::Inode;
+use crate::vfs::inode::InodeId;
+use crate::vfs::inode::State;
+use crate::vfs::inode::Version;
+use crate::vfs::listing::Seen;
+use crate::vfs::lookup::validator;
+use crate::writer::stream::Stream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Vfs {
+    /// A descriptor is closed: what was written through it is in the bucket when this returns.
+    ///
+    /// A file that was created or cut off and has got no bytes yet is left alone while `held_elsewhere` says that another
+    /// descriptor is open: shells and `dd` open a file, copy the descriptor and close the first one, and the object under
+    /// that name must not be replaced by an empty one because of it.
+    ///
+    /// # Errors
+    /// Why the bytes are not in the bucket.
+    pub async fn flush(&self, handle: HandleId, held_elsewhere: impl FnOnce(&Inode) -> bool) -> Result<()> {
+        let file = self.handles.file(handle)?;
+        if !file.wrote.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let empty = file.inode.state().stream.as_ref().is_some_and(|stream| stream.size() == 0);
+        if empty && held_elsewhere(&file.inode) {
+            return Ok(());
+        }
+        self.commit(&file.inode).await
+    }
+
+    /// Everything of the file, attributes too, is in the bucket when this returns. Writing may go on.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub async fn fsync(&self, handle: HandleId) -> Result<()> {
+        let file = self.handles.file(handle)?;
+        self.commit(&file.inode).await?;
+        self.store_attributes(&file.inode).await
+    }
+
+    /// Attributes of the directory and the names in it are in the bucket when this returns; names always are.
+    ///
+    /// # Errors
+    /// Why they are not.
+    pub async fn fsyncdir(&self, id: InodeId) -> Result<()> {
+        let directory = self.directory(id)?;
+        self.store_attributes(&directory).await
+    }
+
+    /// Publishes the version that is being written, if there is one.
+    pub(super) async fn commit(&self, inode: &Arc<Inode>) -> Result<()> {
+        let _changing = inode.changing.lock().await;
+        self.commit_locked(inode).await
+    }
+
+    /// As [`commit`](Self::commit), for a caller that holds `changing`.
+    pub(super) async fn commit_locked(&self, inode: &Arc<Inode>) -> Result<()> {
+        let (stream, condition, gone) = {
+            let state = inode.state();
+            if let Some(broken) = &state.broken {
+                return Err(broken.clone());
+            }
+            let Some(stream) = state.stream.clone() else { return Ok(()) };
+            (stream, self.condition(&state), state.gone)
+        };
+        if gone {
+            stream.abandon().await;
+            inode.state().stream = None;
+            return Ok(());
+        }
+        match stream.commit(condition).await {
+            Ok(etag) => {
+                self.committed(inode, &stream, etag);
+                self.store_attributes_locked(inode).await
+            }
+            Err(error) => Err(self.not_committed(inode, &stream, error.into()).await),
+        }
+    }
+
+    fn committed(&self, inode: &Arc<Inode>, stream: &Stream, etag: ETag) {
+        let version = Version { etag, size: stream.size(), last_modified: clock::now() };
+        let posix = {
+            let mut state = inode.state();
+            let sent = state.described.take().unwrap_or_default();
+            let posix = Posix::parse(&sent.metadata);
+            if posix.mtime.is_none() && !state.mtime_set {
+                state.attr.mtime = version.last_modified;
+            }
+            // Attributes that were set after the headers had gone out are stored by a copy.
+            state.deferred = state.posix(posix.mtime.is_some()) != Posix { atime: None, ..posix };
+            state.headers = Some(sent);
+            state.attr.size = version.size;
+            state.version = Some(version.clone());
+            state.stream = None;
+            (state.exclusive, state.follows) = (false, None);
+            state.kept = None;
+            state.aliases.clear();
+            let now = clock::monotonic();
+            (state.checked, state.changed) = (Some(now), Some(now));
+            posix
+        };
+        if let Some((directory, name)) = self.tree.place(inode.id) {
+            if let Some(key) = stream.key() {
+                self.metadata.put(key, validator(&version), posix);
+            }
+            self.entry_added(&directory, &name, Seen::Object(version, Some(posix)));
+        }
+    }
+
+    /// The file is again what the bucket has. Handles that are open for writing can write no more: their next bytes would
+    /// follow bytes that are lost.
+    async fn not_committed(&self, inode: &Arc<Inode>, stream: &Arc<Stream>, error: Error) -> Error {
+        stream.abandon().await;
+        let never_there = {
+            let mut state = inode.state();
+            // O_EXCL lost against somebody else's object.
+            let error = if state.exclusive && matches!(error, Error::Stale) { Error::Exists } else { error };
+            state.broken = Some(error);
+            state.stream = None;
+            (state.exclusive, state.follows) = (false, None);
+            state.described = None;
+            state.checked = None;
+            if let Some(version) = state.version.clone() {
+                state.attr.size = version.size;
+            }
+            state.gone |= state.version.is_none();
+            state.gone
+        };
+        if let Some((directory, name)) = self.tree.place(inode.id).filter(|_| never_there) {
+            self.tree.unlink(directory.id, &name);
+            self.entry_removed(&directory, &name);
+        }
+        inode.state().broken.clone().unwrap_or(Error::Stale)
+    }
+
+    /// A file that must be new, or goes on where a certain version ends, replaces nothing else.
+    fn condition(&self, state: &State) -> Condition {
+        match &state.follows {
+            _ if !self.store.facts().conditional_writes => Condition::None,
+            _ if state.exclusive => Condition::Absent,
+            Some(etag) => Condition::Matches(etag.clone()),
+            None => Condition::None,
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Where the bytes of a file go, told to its writer when the first request must know it.
+
+use crate::store::Headers;
+use crate::vfs::Options;
+use crate::vfs::inode::Inode;
+use crate::vfs::tree::Tree;
+use crate::writer::stream::Destination;
+use crate::writer::stream::Written;
+use std::sync::Arc;
+
+/// The name and the attributes that a file has at that moment.
+pub struct FileDestination {
+    /// Where its name hangs.
+    pub tree: Arc<Tree>,
+    /// The file.
+    pub inode: Arc<Inode>,
+    /// Settings of the mount.
+    pub options: Arc<Options>,
+}
+
+impl Destination for FileDestination {
+    fn describe(&self, written: Written) -> Option<(String, Headers)> {
+        let key = self.tree.key(&self.inode)?;
+        let mut state = self.inode.state();
+        let mut headers = state.headers.clone().unwrap_or_default();
+        if headers.storage_class.is_none() {
+            headers.storage_class.clone_from(&self.options.storage_class);
+        }
+        // A time from an earlier version must not stand for this one.
+        headers.metadata.remove("mtime");
+        state.posix(written == Written::All).write(&mut headers.metadata);
+        state.described = Some(headers.clone());
+        Some((key, headers))
+    }
+}

@@ -1,0 +1,175 @@
+//! What is known of one file or directory. Where it hangs in the tree is the tree's affair.
+
+use crate::store::ETag;
+use crate::store::Headers;
+use crate::vfs::attr::Attr;
+use crate::vfs::attr::Kind;
+use crate::vfs::attr::PERMISSION_MASK;
+use crate::vfs::attr::Posix;
+use crate::vfs::error::Error;
+use crate::vfs::listing::Listing;
+use crate::writer::stream::Stream;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::time::Instant;
+use std::time::SystemTime;
+
+/// Names an inode for the kernel. Only grows, so a stale id never names a newer file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InodeId(pub u64);
+
+impl InodeId {
+    /// The root, by FUSE's convention.
+    pub const ROOT: Self = Self(1);
+}
+
+/// A committed version of a file's contents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its tag.
+    pub etag: ETag,
+    /// Bytes.
+    pub size: u64,
+    /// When the store wrote it.
+    pub last_modified: SystemTime,
+}
+
+/// One file or directory.
+pub struct Inode {
+    /// Its number.
+    pub id: InodeId,
+    /// What it is; never changes.
+    pub kind: Kind,
+    /// Held while the object behind it is replaced, moved or removed, so that such changes follow each other.
+    pub changing: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+/// The changing part of an inode.
+pub struct State {
+    /// As programs see it, but for the size of a file that is being written, which its stream knows.
+    pub attr: Attr,
+    /// What is in the bucket; `None` for a file that is not there yet, and for directories.
+    pub version: Option<Version>,
+    /// All headers of the object, once a request has told them.
+    pub headers: Option<Headers>,
+    /// When the bucket last confirmed this.
+    pub checked: Option<Instant>,
+    /// When this mount last changed it; what the bucket was asked before that is old.
+    pub changed: Option<Instant>,
+    /// The version that is being written.
+    pub stream: Option<Arc<Stream>>,
+    /// Whether that version must not replace an object that is there (`O_EXCL`).
+    pub exclusive: bool,
+    /// The version that it goes on from, and must still be there when it is committed.
+    pub follows: Option<ETag>,
+    /// Why handles that were open for writing when a commit failed can write no more.
+    pub broken: Option<Error>,
+    /// Open handles that may write.
+    pub writers: usize,
+    /// Open handles that read only.
+    pub readers: usize,
+    /// Whether the modification time was set by a program, or follows from the last write.
+    pub mtime_set: bool,
+    /// Whether attributes were changed that the bucket does not have.
+    pub deferred: bool,
+    /// The headers that went with the request that fixed those of the stream.
+    pub described: Option<Headers>,
+    /// Whether a task will soon store changed attributes.
+    pub scheduled: bool,
+    /// Tags under which the same contents were known: a copy of an object of several parts has another tag.
+    pub aliases: Vec<ETag>,
+    /// Whether it was removed; what is left serves open handles only.
+    pub gone: bool,
+    /// The version whose pages the kernel may still hold.
+    pub kept: Option<ETag>,
+    /// What is known of a directory's contents.
+    pub directory: Directory,
+}
+
+/// What is known of a directory beyond its attributes.
+#[derive(Default)]
+pub struct Directory {
+    /// Whether an object stands for it, so that it stays when its last entry goes.
+    pub marker: Option<bool>,
+    /// All its entries, as of some moment.
+    pub listing: Option<Listing>,
+    /// Grows with each change that this mount makes in it.
+    pub changes: u64,
+    /// Lookups that were answered by requests of their own since the last listing.
+    pub lookups: u32,
+    /// The entry whose metadata were asked for last.
+    pub scanned: Option<Arc<str>>,
+    /// Too large to be listed for the sake of a lookup.
+    pub large: bool,
+    /// Whether its attributes came from its marker.
+    pub described: bool,
+}
+
+impl Inode {
+    /// An inode of which only the attributes are known.
+    #[must_use]
+    pub fn new(id: InodeId, attr: Attr) -> Arc<Self> {
+        let kind = attr.kind;
+        let state = State {
+            attr,
+            version: None,
+            headers: None,
+            checked: None,
+            changed: None,
+            stream: None,
+            exclusive: false,
+            follows: None,
+            broken: None,
+            writers: 0,
+            readers: 0,
+            mtime_set: false,
+            deferred: false,
+            described: None,
+            scheduled: false,
+            aliases: Vec::new(),
+            gone: false,
+            kept: None,
+            directory: Directory::default(),
+        };
+        Arc::new(Self { id, kind, changing: tokio::sync::Mutex::new(()), state: Mutex::new(state) })
+    }
+
+    /// Its changing part. Never held over a wait.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic happens while an inode is locked")
+    }
+
+    /// Its attributes now.
+    #[must_use]
+    pub fn attr(&self) -> Attr {
+        let state = self.state();
+        let mut attr = state.attr.clone();
+        if let Some(stream) = &state.stream {
+            attr.size = stream.size();
+        }
+        attr
+    }
+}
+
+impl State {
+    /// Whether the bucket does not have what programs see.
+    #[must_use]
+    pub fn is_ahead(&self) -> bool {
+        self.stream.is_some() || self.deferred
+    }
+
+    /// The attributes that belong into the bucket. The time of the last write is known only when there is no more to come.
+    #[must_use]
+    pub fn posix(&self, with_mtime: bool) -> Posix {
+        Posix {
+            mode: Some(self.attr.kind.type_bits() | (self.attr.permissions & PERMISSION_MASK)),
+            uid: Some(self.attr.uid),
+            gid: Some(self.attr.gid),
+            mtime: (self.mtime_set || with_mtime).then_some(self.attr.mtime),
+            atime: None,
+            symlink: false,
+        }
+    }
+}

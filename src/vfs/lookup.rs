@@ -1,0 +1,341 @@
+//! From names to inodes: lookup, getattr, forget.
+//!
+//! Asked in this order: what this mount has changed itself, the remembered listing of the directory, the bucket.
+
+use crate::base::clock;
+use crate::cache::metadata::Validator;
+use crate::store::Headers;
+use crate::store::Kind as StoreKind;
+use crate::store::ListObjects;
+use crate::store::Object;
+use crate::vfs::Entry;
+use crate::vfs::Vfs;
+use crate::vfs::attr::Attr;
+use crate::vfs::attr::Kind;
+use crate::vfs::attr::PERMISSION_MASK;
+use crate::vfs::attr::Posix;
+use crate::vfs::directory::Remembered;
+use crate::vfs::error::Error;
+use crate::vfs::error::Result;
+use crate::vfs::inode::Inode;
+use crate::vfs::inode::InodeId;
+use crate::vfs::inode::Version;
+use crate::vfs::key;
+use crate::vfs::listing::Seen;
+use futures_util::StreamExt;
+use futures_util::stream;
+use std::ffi::OsStr;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+/// Metadata fetched side by side when a program goes through a directory whose listing does not carry them.
+const HEADS_AT_ONCE: usize = 32;
+
+/// What the bucket has under a name.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub seen: Seen,
+    pub headers: Option<Headers>,
+    pub marker: Option<bool>,
+    pub asked: Instant,
+}
+
+impl Vfs {
+    /// Finds a name and counts a lookup of what it leads to.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], and what the store answers.
+    pub async fn lookup(&self, parent: InodeId, name: &OsStr) -> Result<Entry> {
+        let directory = self.directory(parent)?;
+        let name = match key::name(name) {
+            Err(Error::NameNotUtf8) => return Err(Error::NotFound),
+            name => name?,
+        };
+        let inode = self.resolve(&directory, name).await?.ok_or(Error::NotFound)?;
+        Ok(self.counted(inode))
+    }
+
+    /// The attributes of an inode, asked for again if they are old.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when it is gone by now.
+    pub async fn getattr(&self, id: InodeId) -> Result<Entry> {
+        let inode = self.tree.get(id)?;
+        if let Some((directory, name)) = self.tree.place(id).filter(|_| id != InodeId::ROOT) {
+            let now = self.resolve(&directory, &name).await?;
+            let same = now.is_some_and(|now| now.id == id);
+            let open = {
+                let state = inode.state();
+                state.readers + state.writers > 0
+            };
+            // Open files keep the attributes of what they read, whatever has its name by now.
+            if !same && !open {
+                return Err(Error::Stale);
+            }
+        }
+        Ok(self.entry(inode))
+    }
+
+    /// The kernel drops `count` lookups of an inode.
+    pub fn forget(&self, id: InodeId, count: u64) {
+        self.tree.forget(id, count);
+    }
+
+    /// The inode and its attributes, with the lookup counted.
+    pub(super) fn counted(&self, inode: Arc<Inode>) -> Entry {
+        self.tree.looked_up(inode.id);
+        self.entry(inode)
+    }
+
+    pub(super) fn entry(&self, inode: Arc<Inode>) -> Entry {
+        let age = {
+            let state = inode.state();
+            if state.is_ahead() { Some(Duration::ZERO) } else { state.checked.map(|checked| checked.elapsed()) }
+        };
+        let valid_for = self.options.metadata_ttl.saturating_sub(age.unwrap_or_default());
+        Entry { attr: inode.attr(), inode, valid_for }
+    }
+
+    /// The inode under a name, as fresh as the mount's time allows.
+    pub(super) async fn resolve(&self, directory: &Arc<Inode>, name: &str) -> Result<Option<Arc<Inode>>> {
+        let known = self.tree.child(directory.id, name);
+        if let Some(inode) = known.as_ref().filter(|inode| self.is_fresh(inode)) {
+            return Ok(Some(Arc::clone(inode)));
+        }
+        match self.find(directory, name).await? {
+            Some(found) => self.admit(directory, name, found).await.map(Some),
+            None => Ok(self.not_found(directory, name)),
+        }
+    }
+
+    fn is_fresh(&self, inode: &Inode) -> bool {
+        let state = inode.state();
+        let ttl = self.options.metadata_ttl;
+        state.is_ahead() || state.checked.is_some_and(|checked| checked.elapsed() < ttl)
+    }
+
+    /// The bucket has nothing under a name. What this mount has put there meanwhile stays.
+    fn not_found(&self, directory: &Inode, name: &str) -> Option<Arc<Inode>> {
+        let known = self.tree.child(directory.id, name)?;
+        let ours = known.state().is_ahead() || self.is_fresh(&known);
+        if ours {
+            return Some(known);
+        }
+        self.tree.unlink(directory.id, name);
+        None
+    }
+
+    /// What the bucket has under a name.
+    async fn find(&self, directory: &Arc<Inode>, name: &str) -> Result<Option<Found>> {
+        for listed_again in [false, true] {
+            match self.remembered(directory, name) {
+                Remembered::Entry(seen, asked) => {
+                    let seen = self.with_metadata(directory, name, seen).await?;
+                    return Ok(seen.map(|seen| Found { seen, headers: None, marker: None, asked }));
+                }
+                Remembered::Absent => return Ok(None),
+                Remembered::Unknown if listed_again || !self.list_for_lookups(directory).await? => break,
+                Remembered::Unknown => {}
+            }
+        }
+        self.ask(&format!("{}{name}", self.key_of(directory)?)).await
+    }
+
+    /// Asks the bucket for one key, as an object and as a directory, in one round.
+    pub(super) async fn ask(&self, key: &str) -> Result<Option<Found>> {
+        let asked = clock::monotonic();
+        let below = ListObjects { prefix: format!("{key}/"), limit: Some(1), ..ListObjects::default() };
+        let (object, below) = futures_util::join!(self.store.head_object(key), self.store.list_objects(&below));
+        let below = below?;
+        let first = below.objects.first().map(|object| &object.key);
+        if first.is_some() || !below.prefixes.is_empty() {
+            let marker = first.is_some_and(|first| first.len() == key.len() + 1);
+            return Ok(Some(Found { seen: Seen::Directory, headers: None, marker: Some(marker), asked }));
+        }
+        match object {
+            Ok(object) => Ok(Some(found(object, asked))),
+            Err(error) if error.kind == StoreKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A listed entry together with its metadata, which are asked for if nobody knows them. `None` if it went meanwhile.
+    async fn with_metadata(&self, directory: &Arc<Inode>, name: &str, seen: Seen) -> Result<Option<Seen>> {
+        let Seen::Object(version, None) = &seen else { return Ok(Some(seen)) };
+        let prefix = self.key_of(directory)?;
+        if let Some(posix) = self.known_metadata(&format!("{prefix}{name}"), version) {
+            return Ok(Some(Seen::Object(version.clone(), Some(posix))));
+        }
+        let mut wanted = vec![Arc::from(name)];
+        wanted.extend(self.scanned_next(directory, name));
+        let answers: Vec<_> = stream::iter(wanted)
+            .map(|name: Arc<str>| {
+                let key = format!("{prefix}{name}");
+                async move { (name, self.store.head_object(&key).await) }
+            })
+            .buffer_unordered(HEADS_AT_ONCE)
+            .collect()
+            .await;
+        let mut own = None;
+        for (answered, object) in answers {
+            let object = match object {
+                Ok(object) => object,
+                Err(error) if &*answered == name && error.kind != StoreKind::NotFound => return Err(error.into()),
+                Err(_) => continue,
+            };
+            let seen = found(object, clock::monotonic()).seen;
+            self.learn(&prefix, &answered, &seen);
+            if &*answered == name {
+                own = Some(seen);
+            }
+        }
+        if let Some(listing) = &mut directory.state().directory.listing
+            && let (Some(seen), Some(entry)) = (&own, listing.entries.get_mut(name))
+        {
+            entry.clone_from(seen);
+        }
+        Ok(own)
+    }
+
+    /// A program that looks at one entry after the other will want the next ones too.
+    fn scanned_next(&self, directory: &Inode, name: &str) -> Vec<Arc<str>> {
+        let mut state = directory.state();
+        let known_before = state.directory.scanned.replace(name.into());
+        let Some(listing) = &state.directory.listing else { return Vec::new() };
+        let goes_on = known_before.is_some_and(|before| *before < *name);
+        if !goes_on {
+            return Vec::new();
+        }
+        let after = listing.entries.range::<str, _>((Bound::Excluded(name), Bound::Unbounded));
+        let objects = after.filter(|(_, seen)| matches!(seen, Seen::Object(_, None)));
+        objects.take(HEADS_AT_ONCE - 1).map(|(name, _)| Arc::clone(name)).collect()
+    }
+
+    pub(super) fn known_metadata(&self, key: &str, version: &Version) -> Option<Posix> {
+        self.metadata.get(key, &validator(version))
+    }
+
+    fn learn(&self, prefix: &str, name: &str, seen: &Seen) {
+        if let Seen::Object(version, Some(posix)) = seen {
+            self.metadata.put(format!("{prefix}{name}"), validator(version), *posix);
+        }
+    }
+
+    /// Makes the tree agree with what was found, unless this mount knows better.
+    pub(super) async fn admit(&self, directory: &Arc<Inode>, name: &str, found: Found) -> Result<Arc<Inode>> {
+        let inode = self.admit_seen(directory.id, name, &found);
+        let described = inode.state().directory.described;
+        if inode.kind == Kind::Directory && !described {
+            self.describe_directory(&inode, found.marker).await?;
+        }
+        Ok(inode)
+    }
+
+    /// As [`admit`](Self::admit), without the marker of a directory.
+    pub(super) fn admit_seen(&self, parent: InodeId, name: &str, found: &Found) -> Arc<Inode> {
+        let attr = self.attr_of(&found.seen);
+        let inode = self.tree.intern(parent, name, || attr.clone());
+        match self.merge(&inode, &attr, found) {
+            Merged::Done => inode,
+            // Open handles keep the version that they read, with its size and its pages; the name gets an inode of its own.
+            Merged::InUse => {
+                let inode = self.tree.replace(parent, name, attr.clone());
+                self.merge(&inode, &attr, found);
+                inode
+            }
+        }
+    }
+
+    fn merge(&self, inode: &Inode, attr: &Attr, found: &Found) -> Merged {
+        let mut state = inode.state();
+        if state.is_ahead() || state.changed.is_some_and(|changed| changed >= found.asked) {
+            return Merged::Done;
+        }
+        match &found.seen {
+            Seen::Directory => state.directory.marker = found.marker.or(state.directory.marker),
+            Seen::Object(version, posix) => {
+                let same = state.version.as_ref().is_some_and(|known| validator(known) == validator(version));
+                if !same && state.readers > 0 && state.version.is_some() {
+                    return Merged::InUse;
+                }
+                if !same {
+                    state.headers = None;
+                    state.aliases.clear();
+                }
+                if !same || posix.is_some() {
+                    state.attr = attr.clone();
+                    state.mtime_set = posix.is_some_and(|posix| posix.mtime.is_some());
+                }
+                state.version = Some(version.clone());
+                state.headers = found.headers.clone().or(state.headers.take());
+            }
+        }
+        state.checked = Some(found.asked);
+        Merged::Done
+    }
+
+    /// The attributes of a directory that its marker keeps.
+    async fn describe_directory(&self, inode: &Inode, marker: Option<bool>) -> Result<()> {
+        let key = self.key_of(inode)?;
+        let object = match marker {
+            Some(false) => None,
+            Some(true) | None => match self.store.head_object(&key).await {
+                Ok(object) => Some(object),
+                Err(error) if error.kind == StoreKind::NotFound => None,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let mut state = inode.state();
+        state.directory.described = true;
+        state.directory.marker = Some(object.is_some());
+        if let (Some(object), false) = (object, state.is_ahead()) {
+            let posix = Posix::parse(&object.headers.metadata);
+            let defaults = self.options.default_attr(Kind::Directory, object.last_modified);
+            state.attr = apply(defaults, &posix);
+            state.headers = Some(object.headers);
+        }
+        Ok(())
+    }
+
+    fn attr_of(&self, seen: &Seen) -> Attr {
+        match seen {
+            Seen::Directory => self.options.default_attr(Kind::Directory, self.root().attr().mtime),
+            Seen::Object(version, posix) => {
+                let posix = posix.unwrap_or_default();
+                let mut attr = self.options.default_attr(posix.kind(), version.last_modified);
+                attr.size = version.size;
+                apply(attr, &posix)
+            }
+        }
+    }
+}
+
+enum Merged {
+    Done,
+    InUse,
+}
+
+/// What HEAD told, as an entry.
+pub(super) fn found(object: Object, asked: Instant) -> Found {
+    let posix = Posix::parse(&object.headers.metadata);
+    let version = Version { etag: object.etag, size: object.size, last_modified: object.last_modified };
+    Found { seen: Seen::Object(version, Some(posix)), headers: Some(object.headers), marker: None, asked }
+}
+
+pub(super) fn validator(version: &Version) -> Validator {
+    let Version { etag, size, last_modified } = version.clone();
+    Validator { etag, size, last_modified }
+}
+
+fn apply(mut attr: Attr, posix: &Posix) -> Attr {
+    attr.permissions = posix.mode.map_or(attr.permissions, |mode| mode & PERMISSION_MASK);
+    attr.uid = posix.uid.unwrap_or(attr.uid);
+    attr.gid = posix.gid.unwrap_or(attr.gid);
+    if let Some(mtime) = posix.mtime {
+        (attr.mtime, attr.ctime, attr.atime) = (mtime, mtime, mtime);
+    }
+    attr.atime = posix.atime.unwrap_or(attr.atime);
+    attr
+}

@@ -1,0 +1,119 @@
+//! Making directories and symbolic links, and reading the latter.
+
+use crate::base::clock;
+use crate::store::Condition;
+use crate::store::Headers;
+use crate::store::Payload;
+use crate::vfs::Entry;
+use crate::vfs::Vfs;
+use crate::vfs::attr::Kind;
+use crate::vfs::attr::Posix;
+use crate::vfs::error::Error;
+use crate::vfs::error::Result;
+use crate::vfs::inode::Inode;
+use crate::vfs::inode::InodeId;
+use crate::vfs::inode::Version;
+use crate::vfs::listing::Listing;
+use crate::vfs::listing::Seen;
+use crate::vfs::open::Owner;
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+/// Bytes of a symbolic link's target at most (`PATH_MAX` of Linux).
+const TARGET_BYTES_MAX: u64 = 4096;
+
+impl Vfs {
+    /// Makes a directory.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], and what the store answers.
+    pub async fn mkdir(&self, parent: InodeId, name: &OsStr, owner: Owner) -> Result<Entry> {
+        let (directory, name) = self.free_name(parent, name).await?;
+        let inode = self.tree.replace(directory.id, &name, self.new_attr(Kind::Directory, owner));
+        let key = self.key_of(&inode)?;
+        if let Err(error) = self.put_marker(&inode, &key).await {
+            self.tree.unlink(directory.id, &name);
+            return Err(error);
+        }
+        // Nobody has put anything into it yet, so what is in it is known.
+        inode.state().directory.listing = Some(Listing { entries: BTreeMap::new(), asked: clock::monotonic() });
+        self.entry_added(&directory, &name, Seen::Directory);
+        self.touch_directory(&directory);
+        Ok(self.counted(inode))
+    }
+
+    /// Makes a symbolic link, in the form of s3fs: its target is the object's body.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], and what the store answers.
+    pub async fn symlink(&self, parent: InodeId, name: &OsStr, target: &OsStr, owner: Owner) -> Result<Entry> {
+        let target = target.to_str().ok_or(Error::NameNotUtf8)?;
+        let (directory, name) = self.free_name(parent, name).await?;
+        let inode = self.tree.replace(directory.id, &name, self.new_attr(Kind::Symlink, owner));
+        let key = self.key_of(&inode)?;
+        let mut headers = Headers { storage_class: self.options.storage_class.clone(), ..Headers::default() };
+        let posix = inode.state().posix(true);
+        posix.write(&mut headers.metadata);
+        let body = Payload::from(Bytes::copy_from_slice(target.as_bytes()));
+        let etag = match self.store.put_object(&key, body, &headers, &Condition::None).await {
+            Ok(etag) => etag,
+            Err(error) => {
+                self.tree.unlink(directory.id, &name);
+                return Err(error.into());
+            }
+        };
+        let version = Version { etag, size: target.len() as u64, last_modified: clock::now() };
+        {
+            let mut state = inode.state();
+            state.attr.size = version.size;
+            state.version = Some(version.clone());
+            state.headers = Some(headers);
+            state.mtime_set = true;
+            let now = clock::monotonic();
+            (state.checked, state.changed) = (Some(now), Some(now));
+        }
+        self.entry_added(&directory, &name, Seen::Object(version, Some(posix)));
+        self.touch_directory(&directory);
+        Ok(self.counted(inode))
+    }
+
+    /// Where a symbolic link leads.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for anything else than a symbolic link.
+    pub async fn readlink(&self, id: InodeId) -> Result<Bytes> {
+        let inode = self.tree.get(id)?;
+        if inode.kind != Kind::Symlink || inode.attr().size > TARGET_BYTES_MAX {
+            return Err(Error::Invalid("not a symbolic link"));
+        }
+        let key = self.key_of(&inode)?;
+        let foreign = inode.state().headers.as_ref().and_then(symlink_target);
+        if let Some(target) = foreign {
+            return Ok(target);
+        }
+        let got = self.store.get_object(&key, None, None).await?;
+        let pieces: Vec<Bytes> = got.body.try_collect().await?;
+        Ok(Bytes::from(pieces.concat()))
+    }
+
+    /// A directory and a name in it that leads to nothing.
+    async fn free_name(&self, parent: InodeId, name: &OsStr) -> Result<(Arc<Inode>, Arc<str>)> {
+        self.must_be_writable()?;
+        let directory = self.directory(parent)?;
+        let name: Arc<str> = self.new_name(&directory, name)?.into();
+        if self.resolve(&directory, &name).await?.is_some() {
+            return Err(Error::Exists);
+        }
+        Ok((directory, name))
+    }
+}
+
+/// The target as gcsfuse and geesefs keep it, in metadata.
+fn symlink_target(headers: &Headers) -> Option<Bytes> {
+    let names = ["gcsfuse_symlink_target", "--symlink-target"];
+    let target = names.iter().find_map(|name| headers.metadata.get(*name))?;
+    Posix::parse(&headers.metadata).symlink.then(|| Bytes::copy_from_slice(target.as_bytes()))
+}

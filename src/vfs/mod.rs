@@ -1,0 +1,135 @@
+//! A tree of files over the flat keys of a bucket. Knows nothing of FUSE or HTTP.
+//!
+//! One operation of POSIX is one method of [`Vfs`], in the file of its family: [`lookup`], [`readdir`], [`open`], [`io`],
+//! [`commit`], [`make`], [`remove`], [`rename`], [`setattr`].
+//!
+//! Lock order: `Inode::changing` (asynchronous; of two inodes the one with the smaller id first), then the tree, then
+//! `Inode::state`, then a stream's own lock. The last three are never held over a wait.
+
+pub mod attr;
+pub mod commit;
+pub mod copy;
+pub mod destination;
+pub mod directory;
+pub mod error;
+pub mod handle;
+pub mod inode;
+pub mod io;
+pub mod key;
+pub mod listing;
+pub mod lookup;
+pub mod make;
+pub mod open;
+pub mod options;
+pub mod readdir;
+pub mod remove;
+pub mod rename;
+pub mod setattr;
+pub mod shutdown;
+pub mod tree;
+
+pub use error::Error;
+pub use error::Result;
+pub use options::Options;
+pub use shutdown::Failure;
+pub use shutdown::Pending;
+
+use crate::base::clock;
+use crate::base::pool::Pool;
+use crate::cache::metadata::MetadataCache;
+use crate::reader;
+use crate::store::Store;
+use crate::vfs::attr::Attr;
+use crate::vfs::attr::Kind;
+use crate::vfs::attr::Posix;
+use crate::vfs::handle::Handles;
+use crate::vfs::inode::Inode;
+use crate::vfs::tree::Tree;
+use crate::writer;
+use crate::writer::schedule::Schedule;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// Objects whose metadata are remembered, some 200 bytes each.
+const METADATA_ENTRIES_MAX: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
+
+/// A mounted bucket.
+pub struct Vfs {
+    store: Arc<dyn Store>,
+    options: Arc<Options>,
+    runtime: Handle,
+    tree: Arc<Tree>,
+    handles: Handles,
+    metadata: MetadataCache<Posix>,
+    writing: Arc<writer::stream::Context>,
+    reading: Arc<reader::stream::Context>,
+}
+
+/// What a lookup answers.
+#[derive(Clone)]
+pub struct Entry {
+    /// The inode.
+    pub inode: Arc<Inode>,
+    /// Its attributes.
+    pub attr: Attr,
+    /// How long they may be believed without asking again.
+    pub valid_for: Duration,
+}
+
+impl Vfs {
+    /// A tree over `store`. Uploads and fetches run on `runtime`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, options: Options, runtime: Handle) -> Arc<Self> {
+        let options = Arc::new(options);
+        let pool = Pool::new(options.memory_limit);
+        // A part that fills more than a quarter of the memory would leave none for the parts beside it.
+        let schedule = Schedule::new(store.facts(), options.part_bytes, options.memory_limit / 4);
+        let writing = Arc::new(writer::stream::Context {
+            store: Arc::clone(&store),
+            pool: Arc::clone(&pool),
+            runtime: runtime.clone(),
+            schedule,
+            in_flight_max: options.upload_concurrency,
+        });
+        let reading = reader::stream::Context::new(Arc::clone(&store), pool, runtime.clone());
+        let tree =
+            Tree::new(key::normalize_prefix(&options.prefix), options.default_attr(Kind::Directory, clock::now()));
+        Arc::new(Self {
+            store,
+            runtime,
+            tree: Arc::new(tree),
+            handles: Handles::default(),
+            metadata: MetadataCache::new(METADATA_ENTRIES_MAX),
+            writing,
+            reading,
+            options,
+        })
+    }
+
+    /// The tree's root.
+    #[must_use]
+    pub fn root(&self) -> Arc<Inode> {
+        self.tree.get(inode::InodeId::ROOT).expect("the root is never forgotten")
+    }
+
+    /// What the mount was asked to be.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Fails where the mount may not be written to.
+    fn must_be_writable(&self) -> Result<()> {
+        if self.options.read_only { Err(Error::ReadOnly) } else { Ok(()) }
+    }
+
+    /// The key of an inode whose name is still there.
+    fn key_of(&self, inode: &Inode) -> Result<String> {
+        self.tree.key(inode).ok_or(Error::Stale)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! Opening, creating and closing files.
+
+use crate::base::clock;
+use crate::reader;
+use crate::vfs::Entry;
+use crate::vfs::Vfs;
+use crate::vfs::attr::Attr;
+use crate::vfs::attr::Kind;
+use crate::vfs::attr::PERMISSION_MASK;
+use crate::vfs::destination::FileDestination;
+use crate::vfs::error::Error;
+use crate::vfs::error::Result;
+use crate::vfs::handle::Access;
+use crate::vfs::handle::FileHandle;
+use crate::vfs::handle::HandleId;
+use crate::vfs::inode::Inode;
+use crate::vfs::inode::InodeId;
+use crate::vfs::key;
+use crate::writer;
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// What is older than this is confirmed before a file is opened for reading, so that a reader is pinned to what is there.
+const OPEN_FRESHNESS: Duration = Duration::from_secs(1);
+
+/// What the kernel may keep of a file between opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pages {
+    /// Nothing: reads and writes come straight here.
+    None,
+    /// What is read from now on; older pages are of another version.
+    New,
+    /// What it has: the version is the same.
+    Kept,
+}
+
+/// An open file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Names it.
+    pub handle: HandleId,
+    /// What the kernel may keep.
+    pub pages: Pages,
+}
+
+/// How a file is to be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct How {
+    /// For what.
+    pub access: Access,
+    /// Whether its contents are cut off (`O_TRUNC`).
+    pub truncate: bool,
+    /// Whether it must not exist (`O_EXCL`).
+    pub exclusive: bool,
+}
+
+/// Whose a new file is, and what may be done with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits.
+    pub permissions: u32,
+}
+
+impl Vfs {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when the object is another one by now than the kernel believes: it looks the name up again.
+    pub async fn open(&self, id: InodeId, how: How) -> Result<Opened> {
+        let inode = self.tree.get(id)?;
+        match inode.kind {
+            Kind::File => {}
+            Kind::Directory => return Err(Error::IsDirectory),
+            Kind::Symlink => return Err(Error::Invalid("a symbolic link cannot be opened")),
+        }
+        if how.access.writes() {
+            self.must_be_writable()?;
+            if how.truncate {
+                self.begin_empty(&inode).await;
+            }
+        } else {
+            self.confirm(&inode).await?;
+        }
+        self.open_inode(&inode, how)
+    }
+
+    /// Creates a file and opens it. It is in the bucket once it is committed.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] with `exclusive`, and what a name can be refused for.
+    pub async fn create(&self, parent: InodeId, name: &OsStr, owner: Owner, how: How) -> Result<(Entry, Opened)> {
+        self.must_be_writable()?;
+        let directory = self.directory(parent)?;
+        let name = self.new_name(&directory, name)?;
+        if let Some(known) = self.tree.child(parent, name) {
+            // Another program of this host was faster.
+            if how.exclusive {
+                return Err(Error::Exists);
+            }
+            let opened = self.open(known.id, how).await?;
+            return Ok((self.counted(known), opened));
+        }
+        let inode = self.tree.replace(parent, name, self.new_attr(Kind::File, owner));
+        {
+            let mut state = inode.state();
+            state.stream = Some(self.new_stream(&inode));
+            state.exclusive = how.exclusive;
+            state.checked = Some(clock::monotonic());
+        }
+        self.touch_directory(&directory);
+        let opened = self.open_inode(&inode, how)?;
+        self.handles.file(opened.handle)?.wrote.store(true, std::sync::atomic::Ordering::Relaxed);
+        Ok((self.counted(inode), opened))
+    }
+
+    /// Creates an empty file that is in the bucket when this returns.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), and what the store answers.
+    pub async fn mknod(&self, parent: InodeId, name: &OsStr, owner: Owner) -> Result<Entry> {
+        let how = How { access: Access::Write, truncate: false, exclusive: true };
+        let (entry, opened) = self.create(parent, name, owner, how).await?;
+        match self.release(opened.handle).await {
+            Ok(()) => Ok(entry),
+            Err(error) => {
+                self.forget(entry.inode.id, 1);
+                Err(error)
+            }
+        }
+    }
+
+    /// Closes a file. What no close could commit is committed now.
+    ///
+    /// # Errors
+    /// What the commit answers; nobody is left to hear of it, so the caller logs it.
+    pub async fn release(&self, handle: HandleId) -> Result<()> {
+        let Some(file) = self.handles.remove_file(handle) else { return Err(Error::BadHandle) };
+        let inode = Arc::clone(&file.inode);
+        let last_writer = {
+            let mut state = inode.state();
+            let open = if file.access.writes() { &mut state.writers } else { &mut state.readers };
+            *open -= 1;
+            file.access.writes() && state.writers == 0
+        };
+        drop(file);
+        let committed = if last_writer { self.commit(&inode).await } else { Ok(()) };
+        if last_writer {
+            inode.state().broken = None;
+        }
+        self.tree.let_go(inode);
+        committed
+    }
+
+    fn open_inode(&self, inode: &Arc<Inode>, how: How) -> Result<Opened> {
+        let key = self.tree.key(inode);
+        let mut state = inode.state();
+        let mut reader = None;
+        let pages = if how.access.writes() {
+            state.writers += 1;
+            Pages::None
+        } else {
+            state.readers += 1;
+            if let (Some(version), Some(key)) = (&state.version, key) {
+                let version = reader::stream::Version { key, etag: version.etag.clone(), size: version.size };
+                reader = Some(reader::stream::Stream::new(Arc::clone(&self.reading), version));
+            }
+            match &state.version {
+                // While it is being rewritten its size in the kernel is that of the new version.
+                _ if state.stream.is_some() => Pages::None,
+                Some(version) if state.kept.as_ref() == Some(&version.etag) => Pages::Kept,
+                Some(version) => {
+                    let etag = version.etag.clone();
+                    state.kept = Some(etag);
+                    Pages::New
+                }
+                None => Pages::None,
+            }
+        };
+        drop(state);
+        let handle = FileHandle {
+            inode: Arc::clone(inode),
+            access: how.access,
+            wrote: AtomicBool::new(how.truncate),
+            reader: Mutex::new(reader),
+        };
+        Ok(Opened { handle: self.handles.add_file(handle), pages })
+    }
+
+    /// Sees to it that what is known of a file is new enough to be read by.
+    async fn confirm(&self, inode: &Arc<Inode>) -> Result<()> {
+        let old = {
+            let state = inode.state();
+            let fresh = OPEN_FRESHNESS.min(self.options.metadata_ttl);
+            let old = state.checked.is_none_or(|checked| checked.elapsed() >= fresh);
+            old && !state.is_ahead() && !state.gone
+        };
+        let Some((directory, name)) = self.tree.place(inode.id).filter(|_| old) else { return Ok(()) };
+        let before = inode.state().version.clone();
+        let asked = clock::monotonic();
+        let object = self.store.head_object(&self.key_of(inode)?).await;
+        let object = object.map_err(|error| match Error::from(error) {
+            Error::NotFound => Error::Stale,
+            other => other,
+        })?;
+        let now = self.admit_seen(directory.id, &name, &crate::vfs::lookup::found(object, asked));
+        let same = now.id == inode.id
+            && match (&before, &inode.state().version) {
+                (Some(before), Some(now)) => before.etag == now.etag && before.size == now.size,
+                (None, _) | (_, None) => false,
+            };
+        // The kernel answers a stale open by looking the name up again, which brings it the new size.
+        if same { Ok(()) } else { Err(Error::Stale) }
+    }
+
+    /// Makes a file empty: a new version begins, and what the old one had stays in the bucket until it is committed.
+    pub(super) async fn begin_empty(&self, inode: &Arc<Inode>) {
+        let _changing = inode.changing.lock().await;
+        let fresh = self.new_stream(inode);
+        let before = {
+            let mut state = inode.state();
+            state.broken = None;
+            let now = clock::now();
+            (state.attr.mtime, state.attr.ctime, state.mtime_set) = (now, now, false);
+            state.attr.size = 0;
+            state.follows = None;
+            state.stream.replace(fresh)
+        };
+        if let Some(before) = before {
+            before.abandon().await;
+        }
+    }
+
+    pub(super) fn new_stream(&self, inode: &Arc<Inode>) -> Arc<writer::stream::Stream> {
+        writer::stream::Stream::new(Arc::clone(&self.writing), self.destination(inode))
+    }
+
+    pub(super) fn destination(&self, inode: &Arc<Inode>) -> Arc<FileDestination> {
+        let (tree, options) = (Arc::clone(&self.tree), Arc::clone(&self.options));
+        Arc::new(FileDestination { tree, inode: Arc::clone(inode), options })
+    }
+
+    /// A name under which something new can be put.
+    pub(super) fn new_name<'a>(&self, directory: &Inode, name: &'a OsStr) -> Result<&'a str> {
+        let name = key::name(name)?;
+        let bytes = self.key_of(directory)?.len() + name.len();
+        if bytes > self.store.facts().key_bytes_max { Err(Error::NameTooLong) } else { Ok(name) }
+    }
+
+    pub(super) fn new_attr(&self, kind: Kind, owner: Owner) -> Attr {
+        let attr = self.options.default_attr(kind, clock::now());
+        Attr { permissions: owner.permissions & PERMISSION_MASK, uid: owner.uid, gid: owner.gid, ..attr }
+    }
+}

@@ -1,0 +1,118 @@
+//! Taking names away: unlink, rmdir, and directories that stay when their last entry goes.
+
+use crate::store::ListObjects;
+use crate::vfs::Vfs;
+use crate::vfs::attr::Kind;
+use crate::vfs::error::Error;
+use crate::vfs::error::Result;
+use crate::vfs::inode::Inode;
+use crate::vfs::inode::InodeId;
+use crate::vfs::key;
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+impl Vfs {
+    /// Removes a file or a symbolic link. Descriptors that are open for reading fail from then on with
+    /// [`Error::Stale`]; what was being written is dropped.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::IsDirectory`], and what the store answers.
+    pub async fn unlink(&self, parent: InodeId, name: &OsStr) -> Result<()> {
+        let (directory, name, inode) = self.existing(parent, name).await?;
+        if inode.kind == Kind::Directory {
+            return Err(Error::IsDirectory);
+        }
+        {
+            let _changing = inode.changing.lock().await;
+            let key = self.tree.key(&inode).ok_or(Error::NotFound)?;
+            let stored = inode.state().version.is_some();
+            if stored {
+                self.store.delete_object(&key).await?;
+            }
+            self.dropped(&inode).await;
+            self.tree.unlink(directory.id, &name);
+            self.entry_removed(&directory, &name);
+        }
+        self.touch_directory(&directory);
+        self.tree.let_go(inode);
+        self.keep_directory(&directory).await
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// [`Error::NotEmpty`] also for keys that no name shows.
+    pub async fn rmdir(&self, parent: InodeId, name: &OsStr) -> Result<()> {
+        let (directory, name, inode) = self.existing(parent, name).await?;
+        if inode.kind != Kind::Directory {
+            return Err(Error::NotDirectory);
+        }
+        {
+            let _changing = inode.changing.lock().await;
+            self.remove_marker(&inode).await?;
+            inode.state().gone = true;
+            self.tree.unlink(directory.id, &name);
+            self.entry_removed(&directory, &name);
+        }
+        self.touch_directory(&directory);
+        self.tree.let_go(inode);
+        self.keep_directory(&directory).await
+    }
+
+    /// What a name leads to, in a mount that may be changed.
+    async fn existing(&self, parent: InodeId, name: &OsStr) -> Result<(Arc<Inode>, Arc<str>, Arc<Inode>)> {
+        self.must_be_writable()?;
+        let directory = self.directory(parent)?;
+        let name: Arc<str> = key::name(name)?.into();
+        let inode = self.resolve(&directory, &name).await?.ok_or(Error::NotFound)?;
+        Ok((directory, name, inode))
+    }
+
+    /// The name of a file is gone: what was being written goes nowhere.
+    pub(super) async fn dropped(&self, inode: &Arc<Inode>) {
+        let stream = {
+            let mut state = inode.state();
+            (state.gone, state.deferred) = (true, false);
+            state.stream.take()
+        };
+        if let Some(stream) = stream {
+            stream.abandon().await;
+        }
+    }
+
+    /// Removes the object that stands for a directory, if nothing else is in it.
+    pub(super) async fn remove_marker(&self, inode: &Arc<Inode>) -> Result<()> {
+        let key = self.key_of(inode)?;
+        let written = self.tree.children(inode.id).iter().any(|(_, child)| child.state().stream.is_some());
+        let request = ListObjects { prefix: key.clone(), limit: Some(2), ..ListObjects::default() };
+        let page = self.store.list_objects(&request).await?;
+        if written || page.objects.iter().any(|object| object.key != key) {
+            return Err(Error::NotEmpty);
+        }
+        if !page.objects.is_empty() {
+            self.store.delete_object(&key).await?;
+        }
+        Ok(())
+    }
+
+    /// Something has left a directory. One that only its entries implied would vanish with the last of them, so it gets an
+    /// object of its own then.
+    pub(super) async fn keep_directory(&self, directory: &Arc<Inode>) -> Result<()> {
+        let key = self.key_of(directory)?;
+        let (marker, occupied) = {
+            let state = directory.state();
+            let listed = state.directory.listing.as_ref();
+            (state.directory.marker, listed.is_some_and(|listing| !listing.entries.is_empty()))
+        };
+        if key.is_empty() || marker == Some(true) || (marker == Some(false) && occupied) {
+            return Ok(());
+        }
+        let request = ListObjects { prefix: key.clone(), limit: Some(1), ..ListObjects::default() };
+        let page = self.store.list_objects(&request).await?;
+        match page.objects.first() {
+            Some(first) => directory.state().directory.marker = Some(first.key == key),
+            None => self.put_marker(directory, &key).await?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,270 @@
+//! Renaming: a copy inside the bucket that is checked, and only then the removal of the source.
+
+use crate::base::clock;
+use crate::store::ETag;
+use crate::store::ListObjects;
+use crate::store::Listed;
+use crate::vfs::Vfs;
+use crate::vfs::attr::Kind;
+use crate::vfs::attr::Posix;
+use crate::vfs::copy;
+use crate::vfs::error::Error;
+use crate::vfs::error::Result;
+use crate::vfs::inode::Inode;
+use crate::vfs::inode::InodeId;
+use crate::vfs::inode::Version;
+use crate::vfs::key;
+use crate::vfs::listing::Seen;
+use crate::vfs::setattr::moved;
+use futures_util::StreamExt;
+use futures_util::stream;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::sync::Arc;
+use tokio::sync::MutexGuard;
+
+/// Objects of a directory copied at the same time.
+const COPIES_AT_ONCE: usize = 32;
+
+/// What may stand under the new name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Whatever stands there is replaced, as far as POSIX allows it.
+    Replace,
+    /// Nothing (`RENAME_NOREPLACE`).
+    MustBeFree,
+}
+
+struct Place {
+    directory: Arc<Inode>,
+    name: Arc<str>,
+}
+
+impl Vfs {
+    /// Moves a file or a directory to another name.
+    ///
+    /// # Errors
+    /// What POSIX has for it, and what the store answers. When it fails, the source is where it was.
+    pub async fn rename(&self, from: (InodeId, &OsStr), to: (InodeId, &OsStr), target: Target) -> Result<()> {
+        self.must_be_writable()?;
+        let from = Place { directory: self.directory(from.0)?, name: key::name(from.1)?.into() };
+        let directory = self.directory(to.0)?;
+        let to = Place { name: self.new_name(&directory, to.1)?.into(), directory };
+        let source = self.resolve(&from.directory, &from.name).await?.ok_or(Error::NotFound)?;
+        let replaced = self.resolve(&to.directory, &to.name).await?;
+        if target == Target::MustBeFree && replaced.is_some() {
+            return Err(Error::Exists);
+        }
+        if replaced.as_ref().is_some_and(|replaced| replaced.id == source.id) {
+            return Ok(());
+        }
+        let is_directory = |inode: &Inode| inode.kind == Kind::Directory;
+        match replaced.as_deref().map(is_directory) {
+            Some(true) if !is_directory(&source) => return Err(Error::IsDirectory),
+            Some(false) if is_directory(&source) => return Err(Error::NotDirectory),
+            Some(_) | None => {}
+        }
+        if is_directory(&source) && self.tree.is_below(to.directory.id, source.id) {
+            return Err(Error::Invalid("a directory cannot be moved into itself"));
+        }
+        {
+            let _changing = lock_both(&source, replaced.as_deref()).await;
+            if is_directory(&source) {
+                self.rename_directory(&from, &to, &source, replaced.as_ref()).await?;
+            } else {
+                self.rename_file(&from, &to, &source, replaced.as_ref()).await?;
+            }
+        }
+        self.touch_directory(&from.directory);
+        self.touch_directory(&to.directory);
+        if let Some(replaced) = replaced {
+            self.tree.let_go(replaced);
+        }
+        if from.directory.id == to.directory.id { Ok(()) } else { self.keep_directory(&from.directory).await }
+    }
+
+    async fn rename_file(
+        &self,
+        from: &Place,
+        to: &Place,
+        source: &Arc<Inode>,
+        replaced: Option<&Arc<Inode>>,
+    ) -> Result<()> {
+        let (stream, stored) = {
+            let state = source.state();
+            (state.stream.clone(), state.version.is_some())
+        };
+        if let Some(stream) = stream {
+            if !stored && stream.key().is_none() {
+                // No request has named it yet: it will simply be committed under the new name.
+                self.exchange_names(from, to, replaced).await;
+                return Ok(());
+            }
+            self.commit_locked(source).await?;
+        }
+        let (key, new_key) = (self.key_of(source)?, format!("{}{}", self.key_of(&to.directory)?, to.name));
+        let (version, complete) = {
+            let state = source.state();
+            (state.version.clone().ok_or(Error::Stale)?, state.mtime_set && !state.deferred)
+        };
+        // A copy is written now; unless its metadata say when the contents were, it would look changed.
+        let headers = if complete { None } else { Some(self.headers_to_store(source, &key).await?) };
+        let etag = copy::copy_object(self.store.as_ref(), &key, &version, &new_key, headers.as_ref()).await?;
+        self.store.delete_object(&key).await?;
+        self.exchange_names(from, to, replaced).await;
+        match headers {
+            Some(headers) => self.copied(source, &new_key, etag, headers),
+            None => {
+                let (version, posix) = {
+                    let mut state = source.state();
+                    (moved(&mut state, etag), state.posix(true))
+                };
+                self.entry_added(&to.directory, &to.name, Seen::Object(version, Some(posix)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The tree follows what has happened in the bucket.
+    async fn exchange_names(&self, from: &Place, to: &Place, replaced: Option<&Arc<Inode>>) {
+        if let Some(replaced) = replaced {
+            self.dropped(replaced).await;
+        }
+        self.tree.rename(from.directory.id, &from.name, to.directory.id, &to.name);
+        self.entry_removed(&from.directory, &from.name);
+        self.entry_removed(&to.directory, &to.name);
+    }
+
+    async fn rename_directory(
+        &self,
+        from: &Place,
+        to: &Place,
+        source: &Arc<Inode>,
+        replaced: Option<&Arc<Inode>>,
+    ) -> Result<()> {
+        if let Some(replaced) = replaced {
+            self.remove_marker(replaced).await?;
+        }
+        self.settle_below(source).await?;
+        let prefix = self.key_of(source)?;
+        let new_prefix = format!("{}{}/", self.key_of(&to.directory)?, to.name);
+        let mut tags = HashMap::new();
+        loop {
+            let objects = self.list_all(&prefix).await?;
+            if objects.is_empty() {
+                break;
+            }
+            tags.extend(self.copy_all(&prefix, &new_prefix, &objects).await?);
+            let keys: Vec<String> = objects.into_iter().map(|object| object.key).collect();
+            // What came into the directory meanwhile is moved by the next round.
+            if let Some(error) = self.store.delete_objects(&keys).await?.into_iter().next() {
+                return Err(error.into());
+            }
+        }
+        self.retag_below(source, &tags);
+        self.exchange_names(from, to, replaced).await;
+        self.entry_added(&to.directory, &to.name, Seen::Directory);
+        Ok(())
+    }
+
+    /// Uploads under way name their keys, and attributes wait for theirs: they end before the keys change.
+    async fn settle_below(&self, directory: &Arc<Inode>) -> Result<()> {
+        for inode in self.tree.all() {
+            let below = inode.id != directory.id && self.tree.is_below(inode.id, directory.id);
+            let begun = inode.state().stream.as_ref().is_some_and(|stream| stream.key().is_some());
+            if below && begun {
+                self.commit(&inode).await?;
+            }
+            if below {
+                self.store_attributes(&inode).await?;
+            }
+        }
+        self.store_attributes_locked(directory).await
+    }
+
+    async fn list_all(&self, prefix: &str) -> Result<Vec<Listed>> {
+        let mut objects = Vec::new();
+        let mut request = ListObjects { prefix: prefix.to_owned(), ..ListObjects::default() };
+        loop {
+            let page = self.store.list_objects(&request).await?;
+            objects.extend(page.objects);
+            request.continuation = page.next;
+            if request.continuation.is_none() {
+                return Ok(objects);
+            }
+        }
+    }
+
+    /// Copies all objects to the new prefix; the copies of a round that fails are taken back.
+    async fn copy_all(&self, prefix: &str, new_prefix: &str, objects: &[Listed]) -> Result<HashMap<String, ETag>> {
+        let copies = objects.iter().cloned().map(|object: Listed| async move {
+            let to = format!("{new_prefix}{}", &object.key[prefix.len()..]);
+            let copied = self.copy_listed(&object, &to).await;
+            (object.key, copied, to)
+        });
+        let mut copies = stream::iter(copies).buffer_unordered(COPIES_AT_ONCE);
+        let (mut done, mut tags, mut failed) = (Vec::new(), HashMap::new(), None);
+        while let Some((key, copied, to)) = copies.next().await {
+            match copied {
+                Ok(etag) => {
+                    tags.insert(key, etag);
+                    done.push(to);
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        drop(copies);
+        let Some(error) = failed else { return Ok(tags) };
+        if let Err(cleaning) = self.store.delete_objects(&done).await {
+            tracing::warn!(prefix = new_prefix, error = %cleaning, "copies of a failed rename stay in the bucket");
+        }
+        Err(error)
+    }
+
+    async fn copy_listed(&self, object: &Listed, to: &str) -> Result<ETag> {
+        let Listed { key, size, etag, last_modified, metadata } = object;
+        let version = Version { etag: etag.clone(), size: *size, last_modified: *last_modified };
+        let mut headers = None;
+        if metadata.as_ref().is_some_and(|metadata| Posix::parse(metadata).mtime.is_none()) {
+            let mut kept = self.store.head_object(key).await?.headers;
+            Posix { mtime: Some(*last_modified), ..Posix::default() }.write(&mut kept.metadata);
+            headers = Some(kept);
+        }
+        Ok(copy::copy_object(self.store.as_ref(), key, &version, to, headers.as_ref()).await?)
+    }
+
+    /// Files below a moved directory have the same contents under other keys, and some under other tags.
+    fn retag_below(&self, directory: &Arc<Inode>, tags: &HashMap<String, ETag>) {
+        for inode in self.tree.all() {
+            if !self.tree.is_below(inode.id, directory.id) {
+                continue;
+            }
+            let tag = self.tree.key(&inode).and_then(|key| tags.get(&key));
+            let mut state = inode.state();
+            state.directory.listing = None;
+            state.directory.changes += 1;
+            state.changed = Some(clock::monotonic());
+            if let (Some(tag), true) = (tag, state.version.is_some()) {
+                moved(&mut state, tag.clone());
+            }
+        }
+    }
+}
+
+/// In the order of their numbers, so that two renames cannot wait for each other.
+async fn lock_both<'a>(one: &'a Inode, other: Option<&'a Inode>) -> (MutexGuard<'a, ()>, Option<MutexGuard<'a, ()>>) {
+    match other {
+        Some(other) if other.id < one.id => {
+            let first = other.changing.lock().await;
+            (one.changing.lock().await, Some(first))
+        }
+        Some(other) => {
+            let first = one.changing.lock().await;
+            (first, Some(other.changing.lock().await))
+        }
+        None => (one.changing.lock().await, None),
+    }
+}

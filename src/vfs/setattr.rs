@@ -1,0 +1,225 @@
+//! Changing attributes: ownership, permissions, times, and the length of a file.
+//!
+//! What is set before a commit rides in it. What is set afterwards is gathered for a moment and stored by one copy; a
+//! rename that follows takes it along.
+
+use crate::base::clock;
+use crate::store::Condition;
+use crate::store::ETag;
+use crate::store::Headers;
+use crate::store::Payload;
+use crate::vfs::Entry;
+use crate::vfs::Vfs;
+use crate::vfs::attr::Kind;
+use crate::vfs::attr::PERMISSION_MASK;
+use crate::vfs::attr::Posix;
+use crate::vfs::copy;
+use crate::vfs::error::Error;
+use crate::vfs::error::Result;
+use crate::vfs::handle::HandleId;
+use crate::vfs::inode::Inode;
+use crate::vfs::inode::InodeId;
+use crate::vfs::inode::State;
+use crate::vfs::inode::Version;
+use crate::vfs::listing::Seen;
+use crate::vfs::lookup::validator;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::SystemTime;
+
+/// How long changes are gathered: programs set owner, permissions and times one after the other, then rename.
+const GATHER: Duration = Duration::from_secs(1);
+
+/// Content type by which directories are known to other tools.
+pub(super) const DIRECTORY_CONTENT_TYPE: &str = "application/x-directory";
+
+/// What is to be changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Bytes.
+    pub size: Option<u64>,
+    /// Permission bits.
+    pub permissions: Option<u32>,
+    /// Owner.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// Time of the last access.
+    pub atime: Option<SystemTime>,
+    /// Time of the last change of the contents.
+    pub mtime: Option<SystemTime>,
+}
+
+impl Vfs {
+    /// Changes attributes.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for lengths other than zero and the present one, or a longer one.
+    pub async fn setattr(self: &Arc<Self>, id: InodeId, handle: Option<HandleId>, changes: Changes) -> Result<Entry> {
+        self.must_be_writable()?;
+        let inode = self.tree.get(id)?;
+        if let Some(size) = changes.size {
+            self.truncate(&inode, handle, size).await?;
+        }
+        let others = Changes { size: None, ..changes };
+        if others != Changes::default() {
+            self.change(&inode, &others);
+        }
+        Ok(self.entry(inode))
+    }
+
+    fn change(self: &Arc<Self>, inode: &Arc<Inode>, changes: &Changes) {
+        let mut state = inode.state();
+        let attr = &mut state.attr;
+        attr.permissions = changes.permissions.map_or(attr.permissions, |mode| mode & PERMISSION_MASK);
+        attr.uid = changes.uid.unwrap_or(attr.uid);
+        attr.gid = changes.gid.unwrap_or(attr.gid);
+        attr.mtime = changes.mtime.unwrap_or(attr.mtime);
+        attr.atime = changes.atime.unwrap_or(attr.atime);
+        attr.ctime = clock::now();
+        state.mtime_set |= changes.mtime.is_some();
+        // An access time alone is not worth a copy of the object: it is kept while the inode is known.
+        let lasting = Changes { atime: None, ..*changes } != Changes::default();
+        let has_object = inode.id != InodeId::ROOT || !self.options.prefix.trim_matches('/').is_empty();
+        if !lasting || state.gone || state.stream.is_some() || !has_object {
+            return;
+        }
+        state.deferred = true;
+        if !std::mem::replace(&mut state.scheduled, true) {
+            drop(state);
+            self.store_attributes_soon(Arc::clone(inode));
+        }
+    }
+
+    fn store_attributes_soon(self: &Arc<Self>, inode: Arc<Inode>) {
+        let vfs = Arc::clone(self);
+        self.runtime.spawn(async move {
+            tokio::time::sleep(GATHER).await;
+            inode.state().scheduled = false;
+            if let Err(error) = vfs.store_attributes(&inode).await {
+                let key = vfs.tree.key(&inode).unwrap_or_default();
+                tracing::error!(key, %error, "changed attributes are not in the bucket");
+            }
+            vfs.tree.let_go(inode);
+        });
+    }
+
+    /// Stores attributes that were changed after the last commit, if there are any.
+    pub(super) async fn store_attributes(&self, inode: &Arc<Inode>) -> Result<()> {
+        let _changing = inode.changing.lock().await;
+        self.store_attributes_locked(inode).await
+    }
+
+    /// As [`store_attributes`](Self::store_attributes), for a caller that holds `changing`.
+    pub(super) async fn store_attributes_locked(&self, inode: &Arc<Inode>) -> Result<()> {
+        let due = {
+            let state = inode.state();
+            state.deferred && state.stream.is_none() && !state.gone
+        };
+        if !due {
+            return Ok(());
+        }
+        let key = self.key_of(inode)?;
+        if inode.kind == Kind::Directory {
+            return self.put_marker(inode, &key).await;
+        }
+        let version = inode.state().version.clone().ok_or(Error::Stale)?;
+        let headers = self.headers_to_store(inode, &key).await?;
+        let etag = match copy::copy_object(self.store.as_ref(), &key, &version, &key, Some(&headers)).await {
+            Ok(etag) => etag,
+            Err(error) => {
+                let mut state = inode.state();
+                (state.deferred, state.checked) = (false, None);
+                return Err(error.into());
+            }
+        };
+        self.copied(inode, &key, etag, headers);
+        Ok(())
+    }
+
+    /// All headers of a file as the bucket should have them: those that it has, and the attributes that programs see.
+    pub(super) async fn headers_to_store(&self, inode: &Inode, key: &str) -> Result<Headers> {
+        let known = inode.state().headers.clone();
+        let mut headers = match known {
+            Some(headers) => headers,
+            None => self.store.head_object(key).await?.headers,
+        };
+        inode.state().posix(true).write(&mut headers.metadata);
+        Ok(headers)
+    }
+
+    /// The object of a file was replaced by a copy of the same contents, perhaps under another key.
+    pub(super) fn copied(&self, inode: &Arc<Inode>, key: &str, etag: ETag, headers: Headers) {
+        let posix = Posix::parse(&headers.metadata);
+        let version = {
+            let mut state = inode.state();
+            let version = moved(&mut state, etag);
+            state.deferred = state.posix(true) != Posix { atime: None, ..posix };
+            state.mtime_set = true;
+            state.headers = Some(headers);
+            version
+        };
+        self.metadata.put(key.to_owned(), validator(&version), posix);
+        if let Some((directory, name)) = self.tree.place(inode.id) {
+            self.entry_added(&directory, &name, Seen::Object(version, Some(posix)));
+        }
+    }
+
+    /// Writes the object that stands for a directory, with the directory's attributes.
+    pub(super) async fn put_marker(&self, inode: &Arc<Inode>, key: &str) -> Result<()> {
+        let headers = {
+            let state = inode.state();
+            let mut headers = state.headers.clone().unwrap_or_default();
+            headers.content_type = Some(DIRECTORY_CONTENT_TYPE.to_owned());
+            state.posix(true).write(&mut headers.metadata);
+            headers
+        };
+        self.store.put_object(key, Payload::default(), &headers, &Condition::None).await?;
+        let mut state = inode.state();
+        state.deferred = state.posix(true) != Posix { atime: None, ..Posix::parse(&headers.metadata) };
+        (state.directory.marker, state.directory.described) = (Some(true), true);
+        state.headers = Some(headers);
+        (state.changed, state.checked) = (Some(clock::monotonic()), Some(clock::monotonic()));
+        Ok(())
+    }
+
+    async fn truncate(self: &Arc<Self>, inode: &Arc<Inode>, handle: Option<HandleId>, size: u64) -> Result<()> {
+        match inode.kind {
+            Kind::File => {}
+            Kind::Directory => return Err(Error::IsDirectory),
+            Kind::Symlink => return Err(Error::Invalid("a symbolic link has no length to set")),
+        }
+        let file = handle.map(|handle| self.handles.file(handle)).transpose()?;
+        let now = inode.attr().size;
+        if size < now && size > 0 {
+            return Err(Error::Unsupported("cutting a file to another length than zero"));
+        }
+        if let Some(file) = &file {
+            file.wrote.store(true, Ordering::Relaxed);
+        }
+        if size == 0 && now > 0 {
+            self.begin_empty(inode).await;
+        } else if size > now {
+            self.stream_to_write(inode, now).await?.pad_to(size).await?;
+        }
+        // Without an open descriptor there is no close that would commit it.
+        if file.is_none() && inode.state().writers == 0 { self.commit(inode).await } else { Ok(()) }
+    }
+}
+
+/// The same contents have another tag, or key, from now on.
+pub(super) fn moved(state: &mut State, etag: ETag) -> Version {
+    let before = state.version.take().expect("only what is in the bucket is copied there");
+    if state.kept.as_ref() == Some(&before.etag) {
+        state.kept = Some(etag.clone());
+    }
+    if before.etag != etag {
+        state.aliases.push(before.etag);
+    }
+    let version = Version { etag, size: before.size, last_modified: clock::now() };
+    state.version = Some(version.clone());
+    let now = clock::monotonic();
+    (state.changed, state.checked) = (Some(now), Some(now));
+    version
+}

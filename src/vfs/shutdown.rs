@@ -1,0 +1,118 @@
+//! The end of a mount: what is not in the bucket yet, and getting it there.
+
+use crate::base::bytesize::ByteSize;
+use crate::vfs::Vfs;
+use crate::vfs::error::Error;
+use crate::vfs::inode::Inode;
+use futures_util::StreamExt;
+use futures_util::stream;
+use std::fmt;
+use std::sync::Arc;
+
+/// Commits at the same time.
+const COMMITS_AT_ONCE: usize = 16;
+
+/// What is not in the bucket yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// Files whose contents or attributes are not all there.
+    pub files: usize,
+    /// Bytes that the store has not acknowledged.
+    pub bytes: u64,
+    /// Of the files, those that programs still have open for writing.
+    pub writers_open: usize,
+}
+
+/// A file that could not be brought into the bucket.
+#[derive(Debug)]
+pub struct Failure {
+    /// Its key.
+    pub key: String,
+    /// Why.
+    pub error: Error,
+    /// Bytes that are lost with it.
+    pub bytes: u64,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} ({}) is not in the bucket: {}", self.key, ByteSize(self.bytes), self.error)
+    }
+}
+
+impl Vfs {
+    /// What is not in the bucket now.
+    #[must_use]
+    pub fn pending(&self) -> Pending {
+        let mut pending = Pending::default();
+        for inode in self.ahead() {
+            let state = inode.state();
+            pending.files += 1;
+            pending.bytes += state.stream.as_ref().map_or(0, |stream| stream.unsent_bytes());
+            pending.writers_open += usize::from(state.stream.is_some() && state.writers > 0);
+        }
+        pending
+    }
+
+    /// Brings everything that no program has open for writing into the bucket, and tells what could not be.
+    pub async fn drain(&self) -> Vec<Failure> {
+        let closed = self.ahead().into_iter().filter(|inode| inode.state().writers == 0).collect();
+        self.settle(closed).await
+    }
+
+    /// Nothing can be written any more: brings everything that is whole into the bucket and drops what is not. For the
+    /// time after the file system has been unmounted.
+    pub async fn finish(&self) -> Vec<Failure> {
+        let (open, whole): (Vec<_>, Vec<_>) = self.ahead().into_iter().partition(|inode| {
+            let state = inode.state();
+            state.writers > 0 && state.stream.as_ref().is_some_and(|stream| stream.size() > 0)
+        });
+        let mut failures = self.settle(whole).await;
+        failures.extend(self.abort(open).await);
+        failures
+    }
+
+    /// Gives up every file that is being written. Programs that write get an error.
+    pub async fn abort_writers(&self) -> Vec<Failure> {
+        let written = self.ahead().into_iter().filter(|inode| inode.state().stream.is_some()).collect();
+        self.abort(written).await
+    }
+
+    fn ahead(&self) -> Vec<Arc<Inode>> {
+        self.tree.all().into_iter().filter(|inode| inode.state().is_ahead()).collect()
+    }
+
+    async fn settle(&self, inodes: Vec<Arc<Inode>>) -> Vec<Failure> {
+        let settled = stream::iter(inodes).map(|inode: Arc<Inode>| async move {
+            let (key, bytes) = self.described(&inode);
+            let done = match self.commit(&inode).await {
+                Ok(()) => self.store_attributes(&inode).await,
+                Err(error) => Err(error),
+            };
+            done.err().map(|error| Failure { key, error, bytes })
+        });
+        settled.buffer_unordered(COMMITS_AT_ONCE).collect::<Vec<_>>().await.into_iter().flatten().collect()
+    }
+
+    async fn abort(&self, inodes: Vec<Arc<Inode>>) -> Vec<Failure> {
+        let mut failures = Vec::new();
+        for inode in inodes {
+            let (key, bytes) = self.described(&inode);
+            let stream = {
+                let mut state = inode.state();
+                state.broken = Some(Error::Stale);
+                state.stream.take()
+            };
+            if let Some(stream) = stream {
+                stream.abandon().await;
+                failures.push(Failure { key, error: Error::BeingWritten, bytes });
+            }
+        }
+        failures
+    }
+
+    fn described(&self, inode: &Inode) -> (String, u64) {
+        let size = inode.state().stream.as_ref().map_or(0, |stream| stream.size());
+        (self.tree.key(inode).unwrap_or_default(), size)
+    }
+}

@@ -1,0 +1,466 @@
+//! The shell around an upload: takes bytes from a writer, performs the machine's actions, waits for the end.
+//!
+//! One stream is one version of a file: from its first byte to its commit. What comes after a commit is another stream
+//! whose base is the object just committed. It decides nothing; [`upload`](crate::writer::upload) does.
+
+use crate::base::pool::Pool;
+use crate::store::Condition;
+use crate::store::CopySource;
+use crate::store::ETag;
+use crate::store::Error;
+use crate::store::Headers;
+use crate::store::Kind;
+use crate::store::Op;
+use crate::store::Store;
+use crate::store::UploadId;
+use crate::writer::schedule::Schedule;
+use crate::writer::tail::Tail;
+use crate::writer::upload::Action;
+use crate::writer::upload::Event;
+use crate::writer::upload::Outcome;
+use crate::writer::upload::Upload;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+/// What all streams of a mount share.
+pub struct Context {
+    /// Where objects go.
+    pub store: Arc<dyn Store>,
+    /// Where memory comes from.
+    pub pool: Arc<Pool>,
+    /// Where uploads run.
+    pub runtime: Handle,
+    /// How large parts are.
+    pub schedule: Schedule,
+    /// Requests of one stream at the same time.
+    pub in_flight_max: usize,
+}
+
+/// Where a stream's bytes will go, asked when the first request must know it. Answers may change until then.
+pub trait Destination: Send + Sync + 'static {
+    /// The key and the headers of the object; `None` when its name is gone by now.
+    fn describe(&self, written: Written) -> Option<(String, Headers)>;
+}
+
+/// How much of a file has been written when its headers are fixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// All of it: what is known of the file now is final.
+    All,
+    /// Its first part: more writes will follow.
+    Begun,
+}
+
+/// The object that a stream's bytes follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// Its key.
+    pub key: String,
+    /// The version that is continued, and no other.
+    pub etag: ETag,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Why bytes were not taken.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WriteError {
+    /// They do not follow the last one. Nothing of what the bucket has is lost; this stream will not be committed.
+    #[error("only writes at the end of a file are supported so far")]
+    NotAtEnd,
+    /// The store takes no larger object.
+    #[error("the object would have more parts than the store allows")]
+    TooLarge,
+    /// The stream was committed or given up before.
+    #[error("this version of the file has ended")]
+    Ended,
+    /// The upload has failed already.
+    #[error(transparent)]
+    Failed(#[from] Arc<Error>),
+}
+
+/// One version of a file on its way into the bucket.
+pub struct Stream {
+    context: Arc<Context>,
+    destination: Arc<dyn Destination>,
+    base: Option<Base>,
+    state: Mutex<State>,
+    /// Wakes the task that performs actions.
+    work: Notify,
+    /// Wakes whoever waits for the end.
+    ended: Notify,
+}
+
+struct State {
+    tail: Tail,
+    upload: Upload,
+    size: u64,
+    /// Bytes in the tail, waiting, or being sent.
+    unsent: u64,
+    condition: Condition,
+    /// The key, once a request has fixed it.
+    key: Option<String>,
+    driven: bool,
+    refused: Option<WriteError>,
+}
+
+impl Stream {
+    /// A stream that begins empty.
+    #[must_use]
+    pub fn new(context: Arc<Context>, destination: Arc<dyn Destination>) -> Arc<Self> {
+        let tail = Tail::new(Arc::clone(&context.pool));
+        Self::build(context, destination, None, tail, 0)
+    }
+
+    /// A stream that goes on where `base` ends: a large base is copied by the store, a small one is read once.
+    ///
+    /// # Errors
+    /// When the base cannot be read, or is another version by now.
+    pub async fn after(
+        context: Arc<Context>,
+        destination: Arc<dyn Destination>,
+        base: Base,
+    ) -> Result<Arc<Self>, Error> {
+        let mut tail = Tail::new(Arc::clone(&context.pool));
+        if base.size >= context.schedule.part_bytes_min() {
+            let size = base.size;
+            return Ok(Self::build(context, destination, Some(base), tail, size));
+        }
+        if base.size > 0 {
+            let got = context.store.get_object(&base.key, None, Some(&base.etag)).await?;
+            let mut body = got.body;
+            while let Some(bytes) = body.next().await {
+                fill_waiting(&mut tail, &bytes?, &context.pool).await;
+            }
+        }
+        if tail.len() != base.size {
+            let message = format!("{} bytes came instead of {}", tail.len(), base.size);
+            return Err(Error::new(Op::GetObject, base.key, Kind::Network, message));
+        }
+        let size = base.size;
+        Ok(Self::build(context, destination, None, tail, size))
+    }
+
+    fn build(
+        context: Arc<Context>,
+        destination: Arc<dyn Destination>,
+        base: Option<Base>,
+        tail: Tail,
+        size: u64,
+    ) -> Arc<Self> {
+        let base_bytes = base.as_ref().map_or(0, |base| base.size);
+        let upload = Upload::new(context.schedule.clone(), context.in_flight_max, base_bytes);
+        let state = State {
+            unsent: tail.len(),
+            tail,
+            upload,
+            size,
+            condition: Condition::None,
+            key: None,
+            driven: false,
+            refused: None,
+        };
+        let state = Mutex::new(state);
+        Arc::new(Self { context, destination, base, state, work: Notify::new(), ended: Notify::new() })
+    }
+
+    /// Bytes of the file so far.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.lock().size
+    }
+
+    /// Bytes that the store has not acknowledged yet.
+    #[must_use]
+    pub fn unsent_bytes(&self) -> u64 {
+        self.lock().unsent
+    }
+
+    /// The key that the upload has been begun for; `None` while it can still go anywhere.
+    #[must_use]
+    pub fn key(&self) -> Option<String> {
+        self.lock().key.clone()
+    }
+
+    /// Takes bytes at the end of the file, as many as memory is free for, and says how many. Never waits.
+    ///
+    /// # Errors
+    /// [`WriteError`]; after any of them the stream cannot be committed.
+    pub fn write(self: &Arc<Self>, offset: u64, bytes: &[u8]) -> Result<usize, WriteError> {
+        let mut state = self.lock();
+        if state.upload.is_finishing() {
+            return Err(WriteError::Ended);
+        }
+        state.check()?;
+        if offset != state.size {
+            return Err(state.refuse(WriteError::NotAtEnd));
+        }
+        let mut taken = 0;
+        while taken < bytes.len() {
+            let Some(part_bytes) = state.upload.next_part_bytes() else {
+                return Err(state.refuse(WriteError::TooLarge));
+            };
+            let room = part_bytes.saturating_sub(state.tail.len());
+            let filled = state.tail.fill(&bytes[taken..], room);
+            taken += filled;
+            if state.tail.len() >= part_bytes {
+                self.ship(&mut state);
+            } else if taken < bytes.len() {
+                break;
+            }
+        }
+        state.size += taken as u64;
+        state.unsent += taken as u64;
+        Ok(taken)
+    }
+
+    /// Takes all of `bytes` at the end of the file, waiting for memory.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn write_waiting(self: &Arc<Self>, mut offset: u64, mut bytes: Bytes) -> Result<(), WriteError> {
+        loop {
+            let taken = self.write(offset, &bytes)?;
+            offset += taken as u64;
+            bytes = bytes.slice(taken..);
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            self.ship_early();
+            let segment = self.context.pool.take().await;
+            self.lock().tail.add_segment_if_full(segment);
+        }
+    }
+
+    /// Fills the file with zeros up to `end`, waiting for memory.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn pad_to(self: &Arc<Self>, end: u64) -> Result<(), WriteError> {
+        let zeros = Bytes::from_static(&[0; 64 << 10]);
+        loop {
+            let size = self.size();
+            let missing = usize::try_from(end.saturating_sub(size)).unwrap_or(usize::MAX).min(zeros.len());
+            if missing == 0 {
+                return Ok(());
+            }
+            self.write_waiting(size, zeros.slice(..missing)).await?;
+        }
+    }
+
+    /// Bytes of the file, while all of them are still in memory; fewer at its end, `None` once a part has gone out.
+    #[must_use]
+    pub fn read(&self, offset: u64, len: usize) -> Option<Bytes> {
+        let state = self.lock();
+        if state.upload.has_begun() {
+            return None;
+        }
+        let left = state.size.saturating_sub(offset);
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(len);
+        Some(if len == 0 { Bytes::new() } else { state.tail.copy_out(offset, len) })
+    }
+
+    /// Publishes the file as it is now. Returns when the object is in the bucket.
+    ///
+    /// # Errors
+    /// The reason why nothing was published. Calling it again gives the same answer.
+    pub async fn commit(self: &Arc<Self>, condition: Condition) -> Result<ETag, WriteError> {
+        {
+            let mut state = self.lock();
+            if let Some(refused) = state.refused.clone() {
+                state.upload.abandon();
+                self.drive(&mut state);
+                return Err(refused);
+            }
+            if !state.upload.is_finishing() {
+                state.condition = condition;
+                let last = state.tail.cut();
+                state.upload.finish(last);
+            }
+            self.drive(&mut state);
+        }
+        match self.outcome().await {
+            Outcome::Stored(etag) => Ok(etag),
+            Outcome::Failed(error) => Err(WriteError::Failed(error)),
+            Outcome::Abandoned => Err(WriteError::Ended),
+        }
+    }
+
+    /// Gives the file up; returns when nothing of it is left in the bucket, as far as that can be reached.
+    pub async fn abandon(self: &Arc<Self>) {
+        {
+            let mut state = self.lock();
+            state.upload.abandon();
+            drop(state.tail.cut());
+            self.drive(&mut state);
+        }
+        self.outcome().await;
+    }
+
+    async fn outcome(&self) -> Outcome {
+        loop {
+            let mut ended = std::pin::pin!(self.ended.notified());
+            ended.as_mut().enable();
+            if let Some(outcome) = self.lock().upload.outcome() {
+                return outcome.clone();
+            }
+            ended.await;
+        }
+    }
+
+    /// Hands the tail over as a part.
+    fn ship(self: &Arc<Self>, state: &mut State) {
+        let part = state.tail.cut();
+        state.upload.push(part);
+        self.drive(state);
+    }
+
+    /// Memory is short: a tail that may be a part already goes out instead of waiting to be a larger one.
+    fn ship_early(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if state.tail.len() >= self.context.schedule.part_bytes_min() && !state.upload.is_finishing() {
+            self.ship(&mut state);
+        }
+    }
+
+    /// Sees to it that a task performs the actions of the machine.
+    fn drive(self: &Arc<Self>, state: &mut State) {
+        if state.driven {
+            self.work.notify_one();
+        } else {
+            state.driven = true;
+            self.context.runtime.spawn(Arc::clone(self).perform_all());
+        }
+    }
+
+    async fn perform_all(self: Arc<Self>) {
+        let mut tasks: JoinSet<(u64, Event)> = JoinSet::new();
+        loop {
+            {
+                let mut state = self.lock();
+                while let Some(action) = state.upload.poll() {
+                    tasks.spawn(self.prepare(&mut state, action));
+                }
+                if state.upload.outcome().is_some() {
+                    break;
+                }
+            }
+            tokio::select! {
+                Some(done) = tasks.join_next() => {
+                    let (sent, event) = done.unwrap_or_else(|panic| (0, Event::Failed(broken(&panic))));
+                    let mut state = self.lock();
+                    state.unsent = state.unsent.saturating_sub(sent);
+                    state.upload.on_event(event);
+                }
+                () = self.work.notified() => {}
+            }
+        }
+        self.ended.notify_waiters();
+    }
+
+    /// The future that performs an action; what it needs of the state is taken here, under the lock.
+    fn prepare(&self, state: &mut State, action: Action) -> impl Future<Output = (u64, Event)> + use<> {
+        let described = match &action {
+            Action::PutWhole(_) => self.destination.describe(Written::All),
+            Action::Create => self.destination.describe(Written::Begun),
+            Action::PutPart(..) | Action::CopyPart(..) | Action::Complete(..) | Action::Abort(_) => {
+                state.key.clone().map(|key| (key, Headers::default()))
+            }
+        };
+        state.key = described.as_ref().map(|(key, _)| key.clone());
+        let (store, condition, base) = (Arc::clone(&self.context.store), state.condition.clone(), self.base.clone());
+        async move {
+            match described {
+                Some((key, headers)) => perform(store, key, headers, condition, base, action).await,
+                None => (0, Event::Failed(Error::new(Op::PutObject, "", Kind::NotFound, "its name is gone"))),
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic happens while a stream is locked")
+    }
+}
+
+impl State {
+    fn check(&self) -> Result<(), WriteError> {
+        if let Some(refused) = &self.refused {
+            return Err(refused.clone());
+        }
+        match self.upload.failure() {
+            None => Ok(()),
+            Some(Outcome::Failed(error)) => Err(WriteError::Failed(error)),
+            Some(Outcome::Abandoned | Outcome::Stored(_)) => Err(WriteError::Ended),
+        }
+    }
+
+    /// A file with a hole where its author meant bytes must not be published.
+    fn refuse(&mut self, why: WriteError) -> WriteError {
+        self.refused.get_or_insert(why).clone()
+    }
+}
+
+async fn perform(
+    store: Arc<dyn Store>,
+    key: String,
+    headers: Headers,
+    condition: Condition,
+    base: Option<Base>,
+    action: Action,
+) -> (u64, Event) {
+    let event = match action {
+        Action::PutWhole(payload) => {
+            let bytes = payload.len();
+            let stored = store.put_object(&key, payload, &headers, &condition).await.map(Event::Stored);
+            return (bytes, stored.unwrap_or_else(Event::Failed));
+        }
+        Action::Create => store.create_upload(&key, &headers).await.map(Event::Created),
+        Action::PutPart(id, number, payload) => {
+            let bytes = payload.len();
+            let stored = store.put_part(&key, &id, number, payload).await.map(Event::PartStored);
+            return (bytes, stored.unwrap_or_else(Event::Failed));
+        }
+        Action::CopyPart(id, number, range) => {
+            let base = base.expect("only a stream with a base copies from it");
+            let source = CopySource { key: base.key, if_match: Some(base.etag) };
+            store.copy_part(&key, &id, number, &source, range).await.map(Event::PartStored)
+        }
+        Action::Complete(id, parts) => store.complete_upload(&key, &id, &parts, &condition).await.map(Event::Stored),
+        Action::Abort(id) => {
+            abort(store.as_ref(), &key, &id).await;
+            Ok(Event::Aborted)
+        }
+    };
+    (0, event.unwrap_or_else(Event::Failed))
+}
+
+/// An upload that cannot be aborted now stays behind; all that can be done is to say so.
+async fn abort(store: &dyn Store, key: &str, id: &UploadId) {
+    if let Err(error) = store.abort_upload(key, id).await {
+        tracing::warn!(key, upload = id.0, %error, "an unfinished upload stays in the bucket");
+    }
+}
+
+async fn fill_waiting(tail: &mut Tail, mut bytes: &[u8], pool: &Arc<Pool>) {
+    loop {
+        let taken = tail.fill(bytes, u64::MAX);
+        bytes = &bytes[taken..];
+        if bytes.is_empty() {
+            return;
+        }
+        tail.add_segment_if_full(pool.take().await);
+    }
+}
+
+fn broken(panic: &tokio::task::JoinError) -> Error {
+    Error::new(Op::PutPart, "", Kind::Network, format!("the task that sent it broke: {panic}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,291 @@
+//! One upload as a pure state machine: parts in, actions out, events back in. No I/O, no clock, no lock.
+//!
+//! The shell ([`stream`](crate::writer::stream)) performs each action and answers it with exactly one event. Retries are
+//! the store's affair: a failed event is final here.
+
+use crate::store::ETag;
+use crate::store::Error;
+use crate::store::Part;
+use crate::store::PartNumber;
+use crate::store::Payload;
+use crate::store::UploadId;
+use crate::writer::schedule::Schedule;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What to do now. The shell answers each action with exactly one [`Event`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Everything fits into one request.
+    PutWhole(Payload),
+    /// Begin a multipart upload.
+    Create,
+    /// Send a part.
+    PutPart(UploadId, PartNumber, Payload),
+    /// Make a part from this range of the base object.
+    CopyPart(UploadId, PartNumber, Range<u64>),
+    /// Turn the parts, in this order, into the object.
+    Complete(UploadId, Vec<Part>),
+    /// Drop the upload and its parts.
+    Abort(UploadId),
+}
+
+/// What became of an action.
+#[derive(Debug)]
+pub enum Event {
+    /// Put whole or complete: the object is there.
+    Stored(ETag),
+    /// The upload has begun.
+    Created(UploadId),
+    /// A part was sent or copied.
+    PartStored(Part),
+    /// The upload is gone, or could not be aborted; nothing more can be done about it here.
+    Aborted,
+    /// Any other action failed for good.
+    Failed(Error),
+}
+
+/// How it ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// All bytes are in the bucket, as an object with this tag.
+    Stored(ETag),
+    /// Nothing was published.
+    Failed(Arc<Error>),
+    /// Given up on request; nothing was published.
+    Abandoned,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Idle,
+    PuttingWhole,
+    Creating,
+    Open(UploadId),
+    Completing(UploadId),
+    Aborting,
+    Ended(Outcome),
+}
+
+/// The state of one upload.
+#[derive(Debug)]
+pub struct Upload {
+    schedule: Schedule,
+    in_flight_max: usize,
+    phase: Phase,
+    copies: VecDeque<(PartNumber, Range<u64>)>,
+    waiting: VecDeque<(PartNumber, Payload)>,
+    next_number: u32,
+    in_flight: usize,
+    parts: Vec<Part>,
+    last: Option<Payload>,
+    given_up: Option<Outcome>,
+}
+
+// INVARIANT: part numbers are given in the order of the bytes, without gaps.
+// INVARIANT: an upload that was begun is completed or aborted before it ends.
+
+impl Upload {
+    /// An upload of which the first `base_bytes` are copied from an object that is there already.
+    ///
+    /// # Panics
+    /// When the base is not empty and yet smaller than a part may be: its bytes belong into the first part.
+    #[must_use]
+    pub fn new(schedule: Schedule, in_flight_max: usize, base_bytes: u64) -> Self {
+        assert!(base_bytes == 0 || base_bytes >= schedule.part_bytes_min(), "a base too small to be a part");
+        let copies: VecDeque<_> =
+            (1..).map(PartNumber).zip(even_split(base_bytes, schedule.copy_bytes_max())).collect();
+        let next_number = 1 + u32::try_from(copies.len()).expect("an object has at most 10,000 parts");
+        Self {
+            schedule,
+            in_flight_max,
+            phase: Phase::Idle,
+            copies,
+            waiting: VecDeque::new(),
+            next_number,
+            in_flight: 0,
+            parts: Vec::new(),
+            last: None,
+            given_up: None,
+        }
+    }
+
+    /// Bytes that the next part should have; `None` when there can be no further part.
+    #[must_use]
+    pub fn next_part_bytes(&self) -> Option<u64> {
+        self.schedule.part_bytes(PartNumber(self.next_number))
+    }
+
+    /// Takes a part that more bytes will follow.
+    ///
+    /// # Panics
+    /// After [`finish`](Self::finish), or when there can be no further part.
+    pub fn push(&mut self, part: Payload) {
+        assert!(self.last.is_none(), "a finished upload takes no more parts");
+        assert!(self.next_part_bytes().is_some(), "the caller asked for the size of this part");
+        self.waiting.push_back((PartNumber(self.next_number), part));
+        self.next_number += 1;
+    }
+
+    /// Takes the last bytes, perhaps none, and from then on works towards the whole object.
+    ///
+    /// # Panics
+    /// When it was called before.
+    pub fn finish(&mut self, last: Payload) {
+        assert!(self.last.is_none(), "finished twice");
+        let in_parts = self.next_number > 1;
+        if in_parts && !last.is_empty() {
+            self.push(last);
+            self.last = Some(Payload::default());
+        } else {
+            self.last = Some(last);
+        }
+    }
+
+    /// Gives up: what was begun is aborted. Without effect once the object is being published.
+    pub fn abandon(&mut self) {
+        self.give_up(Outcome::Abandoned);
+    }
+
+    /// Whether a request has been made or must be made that fixes key and headers.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        !matches!(self.phase, Phase::Idle) || self.next_number > 1
+    }
+
+    /// Whether [`finish`](Self::finish) was called.
+    #[must_use]
+    pub fn is_finishing(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// Why it can take no more bytes, if it cannot.
+    #[must_use]
+    pub fn failure(&self) -> Option<Outcome> {
+        self.given_up.clone()
+    }
+
+    /// The end, once it is reached.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &self.phase {
+            Phase::Ended(outcome) => Some(outcome),
+            Phase::Idle
+            | Phase::PuttingWhole
+            | Phase::Creating
+            | Phase::Open(_)
+            | Phase::Completing(_)
+            | Phase::Aborting => None,
+        }
+    }
+
+    /// The next action, if there is one now. Call it again until there is none.
+    pub fn poll(&mut self) -> Option<Action> {
+        match &self.phase {
+            Phase::Idle => self.poll_idle(),
+            Phase::Open(id) => {
+                let id = id.clone();
+                self.poll_open(id)
+            }
+            Phase::PuttingWhole | Phase::Creating | Phase::Completing(_) | Phase::Aborting | Phase::Ended(_) => None,
+        }
+    }
+
+    fn poll_idle(&mut self) -> Option<Action> {
+        if let Some(outcome) = self.given_up.clone() {
+            self.phase = Phase::Ended(outcome);
+            return None;
+        }
+        if self.next_number > 1 {
+            self.phase = Phase::Creating;
+            return Some(Action::Create);
+        }
+        let whole = self.last.take()?;
+        self.last = Some(Payload::default());
+        self.phase = Phase::PuttingWhole;
+        Some(Action::PutWhole(whole))
+    }
+
+    fn poll_open(&mut self, id: UploadId) -> Option<Action> {
+        if self.given_up.is_some() {
+            // An abort that overtakes a part leaves that part behind, stored and billed.
+            if self.in_flight > 0 {
+                return None;
+            }
+            self.phase = Phase::Aborting;
+            return Some(Action::Abort(id));
+        }
+        if self.in_flight < self.in_flight_max {
+            if let Some((number, range)) = self.copies.pop_front() {
+                self.in_flight += 1;
+                return Some(Action::CopyPart(id, number, range));
+            }
+            if let Some((number, payload)) = self.waiting.pop_front() {
+                self.in_flight += 1;
+                return Some(Action::PutPart(id, number, payload));
+            }
+        }
+        if self.last.is_none() || self.in_flight > 0 || !self.waiting.is_empty() {
+            return None;
+        }
+        self.phase = Phase::Completing(id.clone());
+        self.parts.sort_by_key(|part| part.number);
+        Some(Action::Complete(id, self.parts.clone()))
+    }
+
+    /// Takes the answer to an action.
+    ///
+    /// # Panics
+    /// When no action awaits such an answer.
+    pub fn on_event(&mut self, event: Event) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Aborting);
+        self.phase = match (phase, event) {
+            (Phase::PuttingWhole | Phase::Completing(_), Event::Stored(etag)) => Phase::Ended(Outcome::Stored(etag)),
+            (Phase::Creating, Event::Created(id)) => Phase::Open(id),
+            (Phase::Open(id), Event::PartStored(part)) => {
+                self.in_flight -= 1;
+                self.parts.push(part);
+                Phase::Open(id)
+            }
+            (Phase::Open(id), Event::Failed(error)) => {
+                self.in_flight -= 1;
+                self.give_up(Outcome::Failed(Arc::new(error)));
+                Phase::Open(id)
+            }
+            // After a failed complete nothing is in flight, so the open phase goes straight on to abort.
+            (Phase::Completing(id), Event::Failed(error)) => {
+                self.give_up(Outcome::Failed(Arc::new(error)));
+                Phase::Open(id)
+            }
+            (Phase::PuttingWhole | Phase::Creating, Event::Failed(error)) => {
+                self.give_up(Outcome::Failed(Arc::new(error)));
+                Phase::Ended(self.given_up.clone().expect("just given up"))
+            }
+            (Phase::Aborting, Event::Aborted | Event::Failed(_)) => {
+                Phase::Ended(self.given_up.clone().expect("only what was given up is aborted"))
+            }
+            (phase, event) => panic!("{event:?} answers nothing in {phase:?}"),
+        };
+    }
+
+    /// The first reason stays. Bytes that will not be sent give their memory back at once.
+    fn give_up(&mut self, outcome: Outcome) {
+        self.given_up.get_or_insert(outcome);
+        self.copies.clear();
+        self.waiting.clear();
+    }
+}
+
+/// Cuts `0..bytes` into the fewest ranges of at most `max` bytes, all of nearly the same length.
+pub fn even_split(bytes: u64, max: u64) -> impl Iterator<Item = Range<u64>> {
+    let count = bytes.div_ceil(max);
+    let (length, longer) = (bytes / count.max(1), bytes % count.max(1));
+    (0..count).map(move |i| {
+        let start = i * length + i.min(longer);
+        start..start + length + u64::from(i < longer)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! The command line as users and scripts see it: what is refused, in which words, with which status. Nothing here needs
+//! FUSE: each command ends before it would mount.
+
+mod mount;
+mod serve;
+mod umount;

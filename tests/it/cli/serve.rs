@@ -1,0 +1,124 @@
+//! `brigade serve` as a process: what it prints, how it ends, and what it refuses.
+
+use crate::program::brigade;
+use crate::program::run;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use tempfile::TempDir;
+
+/// A served directory, killed with the test.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It has usually ended by then.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Served {
+    /// Starts it and reads until the line with its address.
+    fn start(command: &mut Command) -> (Self, Vec<String>) {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let served = Self(child);
+        let mut lines = Vec::new();
+        for line in stdout.lines() {
+            let line = line.unwrap();
+            let last = line.starts_with("serving ");
+            lines.push(line);
+            if last {
+                return (served, lines);
+            }
+        }
+        panic!("it ended after saying {lines:?}");
+    }
+
+    fn signal(&mut self, signal: Signal) -> Option<i32> {
+        let pid = Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, signal).unwrap();
+        self.0.wait().unwrap().code()
+    }
+}
+
+fn serve(home: &Path, arguments: &str) -> Command {
+    let mut command = brigade(home);
+    command.current_dir(home).arg("serve").args(arguments.split(' '));
+    command
+}
+
+#[test]
+fn it_tells_where_it_serves_and_where_the_keys_are_and_ends_clean() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let home = TempDir::new().unwrap();
+        let (mut served, lines) = Served::start(&mut serve(home.path(), "data --listen 127.0.0.1:0 --bucket b"));
+        let [keys, serving] = lines.as_slice() else { panic!("{lines:?}") };
+        let path = Path::new(keys.strip_prefix("keys: ").unwrap());
+        assert!(path.starts_with(home.path().canonicalize().unwrap()) || path.starts_with(home.path()), "{keys}");
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600, "nobody else reads the keys");
+        assert!(serving.contains("data at http://127.0.0.1:"), "{serving}");
+        let secret = fs::read_to_string(path).unwrap();
+        assert!(
+            !secret.lines().any(|line| line.len() > 8 && lines.iter().any(|told| told.contains(line))),
+            "{lines:?}"
+        );
+        assert_eq!(served.signal(signal), Some(0));
+    }
+}
+
+#[test]
+fn keys_of_the_environment_are_used_and_not_kept() {
+    let home = TempDir::new().unwrap();
+    let mut command = serve(home.path(), "data --listen 127.0.0.1:0");
+    command.env("BRIGADE_ACCESS_KEY_ID", "id").env("BRIGADE_SECRET_ACCESS_KEY", "hush");
+    let (mut served, lines) = Served::start(&mut command);
+    assert_eq!(lines.len(), 1, "there is no file of keys to name: {lines:?}");
+    assert!(!home.path().join("data/credentials").exists());
+    assert_eq!(served.signal(Signal::TERM), Some(0));
+
+    let mut command = serve(home.path(), "data");
+    run(command.env("BRIGADE_ACCESS_KEY_ID", "id")).refused(2, &["BRIGADE_SECRET_ACCESS_KEY is not"]);
+    let mut command = serve(home.path(), "data");
+    let ran = run(command.env("BRIGADE_SECRET_ACCESS_KEY", "hush"));
+    ran.refused(2, &["BRIGADE_ACCESS_KEY_ID is not"]);
+    assert!(!ran.stderr.contains("hush"));
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_written_to_is_named() {
+    let home = TempDir::new().unwrap();
+    fs::write(home.path().join("file"), "").unwrap();
+    run(&mut serve(home.path(), "file --listen 127.0.0.1:0")).refused(1, &["file"]);
+    run(&mut serve(home.path(), "file/data --listen 127.0.0.1:0")).refused(1, &["file/data"]);
+    run(&mut serve(home.path(), "/proc/data --listen 127.0.0.1:0")).refused(1, &["/proc/data"]);
+}
+
+#[test]
+fn a_taken_port_and_a_data_directory_in_use_are_named() {
+    let home = TempDir::new().unwrap();
+    let (served, lines) = Served::start(&mut serve(home.path(), "data --listen 127.0.0.1:0"));
+    let (_, address) = lines.last().unwrap().split_once("http://").unwrap();
+    run(&mut serve(home.path(), &format!("other --listen {address}"))).refused(1, &[address, "in use"]);
+    let data = home.path().join("data");
+    run(&mut serve(home.path(), "data --listen 127.0.0.1:0")).refused(1, &[data.to_str().unwrap(), "in use"]);
+    drop(served);
+}
+
+#[test]
+fn wrong_usage_is_one_line_and_status_2() {
+    let home = TempDir::new().unwrap();
+    run(brigade(home.path()).arg("serve")).refused(2, &["<DATA>", "brigade serve --help"]);
+    run(&mut serve(home.path(), "data --listen here")).refused(2, &["here", "--listen"]);
+    run(&mut serve(home.path(), "data --colour red")).refused(2, &["--colour"]);
+    run(brigade(home.path()).arg("fly")).refused(2, &["fly", "brigade --help"]);
+    run(&mut brigade(home.path())).refused(2, &["mount, umount, serve", "brigade --help"]);
+}

@@ -1,0 +1,58 @@
+//! The bundled backend, served inside the test process from a directory of its own.
+
+use brigade::server::Options;
+use brigade::server::Server;
+use brigade::server::keys::Keys;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::process::Command;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+pub const ACCESS_KEY_ID: &str = "AKIDTEST";
+pub const SECRET: &str = "a secret for tests, and for nothing else";
+pub const BUCKET: &str = "bucket";
+
+/// A running backend with one empty bucket, [`BUCKET`].
+pub struct Backend {
+    runtime: Runtime,
+    server: Option<Server>,
+    // Goes away with the backend.
+    _data: TempDir,
+}
+
+impl Backend {
+    pub fn start() -> Self {
+        let runtime = Runtime::new().expect("threads can be made");
+        let data = TempDir::new().expect("the system has a directory for temporary files");
+        let options = Options {
+            data: data.path().join("data"),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            keys: Keys { access_key_id: ACCESS_KEY_ID.to_owned(), secret: SECRET.to_owned() },
+            buckets: vec![BUCKET.to_owned()],
+            region: "us-east-1".to_owned(),
+            base_domains: Vec::new(),
+            sync: false,
+        };
+        let server = runtime.block_on(Server::start(options)).expect("the backend starts in an empty directory");
+        Self { runtime, server: Some(server), _data: data }
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.server.as_ref().expect("it runs").addr())
+    }
+
+    /// Gives the command what it needs to reach this backend.
+    pub fn reach(&self, command: &mut Command) {
+        command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID).env("AWS_SECRET_ACCESS_KEY", SECRET);
+        command.env("AWS_ENDPOINT_URL", self.endpoint()).env("AWS_REGION", "us-east-1");
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.runtime.block_on(server.shutdown());
+        }
+    }
+}

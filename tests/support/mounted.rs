@@ -1,0 +1,114 @@
+//! A mount of the built program, which a test can use as a directory and which goes away with it.
+
+use crate::program;
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::ExitStatus;
+use std::process::Stdio;
+use tempfile::TempDir;
+
+/// A mounted bucket. Dropped without [`MountedBucket::unmount`], it is detached and its process killed.
+pub struct MountedBucket {
+    child: Child,
+    dir: PathBuf,
+    home: TempDir,
+}
+
+impl MountedBucket {
+    /// Mounts a `local:` source on a fresh directory.
+    pub fn local(data: &Path, options: &[&str]) -> Self {
+        Self::mount(&format!("local:{}", data.display()), options, |_| {})
+    }
+
+    /// Mounts any source; `prepare` may give the process more of an environment.
+    pub fn mount(source: &str, options: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
+        need_fuse();
+        let home = TempDir::new().expect("the system has a directory for temporary files");
+        let dir = home.path().join("mnt");
+        fs::create_dir(&dir).expect("the directory is fresh");
+        let log = fs::File::create(home.path().join("log")).expect("the directory is fresh");
+        let mut command = program::brigade(home.path());
+        prepare(&mut command);
+        command.args(["mount", "-f", source]).arg(&dir).args(options);
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the program was built");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("it was asked for");
+        // Told once the mount serves; at the end of the process, nothing.
+        BufReader::new(stdout).read_line(&mut line).expect("it prints text");
+        let mounted = Self { child, dir, home };
+        assert!(line.starts_with("mounted "), "not mounted; its log:\n{}", mounted.log());
+        mounted
+    }
+
+    /// The directory that it is mounted on.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// What the process has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.home.path().join("log")).expect("the log was made")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `brigade umount`, whatever comes of it.
+    pub fn try_unmount(&self, options: &[&str]) -> program::Ran {
+        program::run(program::brigade(self.home.path()).arg("umount").arg(&self.dir).args(options))
+    }
+
+    /// Unmounts as a user does, and asserts that everything is stored.
+    #[track_caller]
+    pub fn unmount(mut self) {
+        let ran = self.try_unmount(&[]);
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "its log:\n{}", self.log());
+        assert!(self.wait().success(), "its log:\n{}", self.log());
+    }
+
+    /// Waits for the end of the process.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("it was started")
+    }
+
+    /// Ends the process as a crash would; the mount stays, stale.
+    pub fn crash(&mut self) {
+        self.child.kill().expect("it runs");
+        self.wait();
+    }
+}
+
+impl Drop for MountedBucket {
+    fn drop(&mut self) {
+        // Nothing here may fail: the test has already succeeded or told why not.
+        for program in [["umount", "-l"].as_slice(), ["fusermount3", "-u", "-z"].as_slice()] {
+            let mut command = Command::new(program[0]);
+            command.args(&program[1..]).arg(&self.dir).stdout(Stdio::null()).stderr(Stdio::null());
+            if command.status().is_ok_and(|status| status.success()) {
+                break;
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Fails the test on a machine that cannot run it.
+#[track_caller]
+pub fn need_fuse() {
+    assert!(
+        Path::new("/dev/fuse").exists(),
+        "this test needs /dev/fuse, and without root the package fuse3; it is not skipped, as a machine without FUSE \
+         cannot tell whether mounts work"
+    );
+}
