@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn writes_are_held_to_what_is_there() {
-        let rows: &[(Option<&str>, Option<&str>, Option<&str>, Permission, &str)] = &[
+        type Row = (Option<&'static str>, Option<&'static str>, Option<&'static str>, Permission, &'static str);
+        let rows: &[Row] = &[
             (None, None, None, Permission::Go, "no condition"),
             (None, None, Some("a"), Permission::Go, "no condition"),
             (None, Some("*"), None, Permission::Go, "absent as wanted"),

@@ -84,7 +84,7 @@ async fn pull<K: Keep>(body: &mut RequestBody, mut sink: Sink<K>) -> Result<Dige
 
 /// For many bytes: hashing and writing on other threads.
 async fn pump(body: &mut RequestBody, sink: Sink<Blob>) -> Result<Digested<Blob>> {
-    let mut working = Working::Idle(sink);
+    let mut fed = feed(sink, Vec::new());
     let mut batch = Vec::new();
     let mut batched = 0;
     while let Some(bytes) = body.next().await {
@@ -92,11 +92,11 @@ async fn pump(body: &mut RequestBody, sink: Sink<Blob>) -> Result<Digested<Blob>
         batched += bytes.len();
         batch.push(bytes);
         if batched >= BATCH_BYTES {
-            working = Working::Busy(feed(working.sink().await?, std::mem::take(&mut batch)));
+            fed = feed(fed.await.map_err(panicked)??, std::mem::take(&mut batch));
             batched = 0;
         }
     }
-    let sink = feed(working.sink().await?, batch).await.map_err(panicked)??;
+    let sink = feed(fed.await.map_err(panicked)??, batch).await.map_err(panicked)??;
     let finish = tokio::task::spawn_blocking(move || {
         // Digests first: what is not as announced need not reach the disk.
         let mut digested = sink.finish()?;
@@ -104,20 +104,6 @@ async fn pump(body: &mut RequestBody, sink: Sink<Blob>) -> Result<Digested<Blob>
         Ok(digested)
     });
     finish.await.map_err(panicked)?
-}
-
-enum Working {
-    Idle(Sink<Blob>),
-    Busy(JoinHandle<Result<Sink<Blob>>>),
-}
-
-impl Working {
-    async fn sink(self) -> Result<Sink<Blob>> {
-        match self {
-            Self::Idle(sink) => Ok(sink),
-            Self::Busy(task) => task.await.map_err(panicked)?,
-        }
-    }
 }
 
 fn feed(mut sink: Sink<Blob>, batch: Vec<Bytes>) -> JoinHandle<Result<Sink<Blob>>> {
