@@ -81,7 +81,10 @@ pub fn authenticate(keys: &Keys, received: &Received<'_>) -> Result<Payload> {
         (Some(header), false) => header_claim(received, header)?,
         (None, true) => presigned_claim(received)?,
         (None, false) => {
-            return Err(Fault::new(ErrorCode::AccessDenied, "Requests must be signed; this server has no anonymous access."));
+            return Err(Fault::new(
+                ErrorCode::AccessDenied,
+                "Requests must be signed; this server has no anonymous access.",
+            ));
         }
     };
     if claim.access_key_id != keys.access_key_id {
@@ -104,13 +107,13 @@ impl<'a> Received<'a> {
 
 fn header_claim(received: &Received<'_>, header: &str) -> Result<Claim> {
     let malformed = |error: ParseError| match error {
-        ParseError::Algorithm(_) => Fault::new(
-            ErrorCode::InvalidRequest,
-            "The authorization mechanism is not supported. Use AWS4-HMAC-SHA256.",
-        ),
-        ParseError::Missing(_) | ParseError::Credential(..) | ParseError::Malformed(_) => {
-            Fault::new(ErrorCode::AuthorizationHeaderMalformed, format!("The authorization header is malformed: {error}."))
+        ParseError::Algorithm(_) => {
+            Fault::new(ErrorCode::InvalidRequest, "The authorization mechanism is not supported. Use AWS4-HMAC-SHA256.")
         }
+        ParseError::Missing(_) | ParseError::Credential(..) | ParseError::Malformed(_) => Fault::new(
+            ErrorCode::AuthorizationHeaderMalformed,
+            format!("The authorization header is malformed: {error}."),
+        ),
     };
     let parsed = Authorization::parse(&AWS4, header).map_err(malformed)?;
     let time = match received.header("x-amz-date") {
@@ -135,7 +138,10 @@ fn header_claim(received: &Received<'_>, header: &str) -> Result<Claim> {
 
 fn presigned_claim(received: &Received<'_>) -> Result<Claim> {
     let parsed = Presigned::parse(&AWS4, received.query).map_err(|error| {
-        Fault::new(ErrorCode::AuthorizationQueryParametersError, format!("The signature in the query is malformed: {error}."))
+        Fault::new(
+            ErrorCode::AuthorizationQueryParametersError,
+            format!("The signature in the query is malformed: {error}."),
+        )
     })?;
     let age = received.now.duration_since(parsed.time.time()).unwrap_or_default();
     if age > Duration::from_secs(u64::from(parsed.expires_seconds)) {

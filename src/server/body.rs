@@ -223,9 +223,12 @@ impl<K: Keep> Sink<K> {
         if let Some(want) = self.expected_md5
             && want != md5
         {
-            return Err(Fault::new(ErrorCode::BadDigest, "The Content-MD5 you specified did not match what we received.")
-                .with("ExpectedDigest", HEXLOWER.encode(&want))
-                .with("CalculatedDigest", HEXLOWER.encode(&md5)));
+            return Err(Fault::new(
+                ErrorCode::BadDigest,
+                "The Content-MD5 you specified did not match what we received.",
+            )
+            .with("ExpectedDigest", HEXLOWER.encode(&want))
+            .with("CalculatedDigest", HEXLOWER.encode(&md5)));
         }
         Ok(Digested { keep: self.keep, md5, checksums })
     }
@@ -243,7 +246,9 @@ fn trailer_value(algorithm: Algorithm, trailers: &Trailers) -> Result<Checksum> 
 fn chunking(error: aws_chunked::Error) -> Fault {
     match error {
         aws_chunked::Error::Malformed(_) => Fault::new(ErrorCode::InvalidRequest, format!("{error}.")),
-        aws_chunked::Error::Signature => Fault::new(ErrorCode::SignatureDoesNotMatch, "A chunk signature does not match."),
+        aws_chunked::Error::Signature => {
+            Fault::new(ErrorCode::SignatureDoesNotMatch, "A chunk signature does not match.")
+        }
         aws_chunked::Error::Length => {
             Fault::new(ErrorCode::IncompleteBody, "The body does not decode to the number of bytes that was announced.")
         }

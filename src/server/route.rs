@@ -237,13 +237,15 @@ fn target(asked: &Asked<'_>) -> Result<(Option<String>, Option<String>)> {
 }
 
 fn decode(text: &str) -> Result<String> {
-    uri::decode(text).map_err(|error| Fault::new(ErrorCode::InvalidURI, format!("The path cannot be decoded: {error}.")))
+    uri::decode(text)
+        .map_err(|error| Fault::new(ErrorCode::InvalidURI, format!("The path cannot be decoded: {error}.")))
 }
 
 /// The bucket named by the host, if the host is below a base domain.
 fn bucket_of_host<'a>(host: &'a str, base_domains: &[String]) -> Option<&'a str> {
     // An IPv6 address keeps its brackets, and is below no domain.
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(n, _)| n);
+    let name =
+        host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(n, _)| n);
     base_domains.iter().map(String::as_str).chain(["localhost"]).find_map(|base| {
         let at = name.len().checked_sub(base.len())?;
         let (bucket, rest) = (name.get(..at)?, name.get(at..)?);

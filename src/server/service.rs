@@ -90,13 +90,8 @@ impl Service {
 
     fn authenticate(&self, request: &Request, query: &[(String, String)], now: SystemTime) -> Result<auth::Payload> {
         let headers = signed_view(&request.headers);
-        let received = auth::Received {
-            method: request.method.as_str(),
-            path: &request.path,
-            query,
-            headers: &headers,
-            now,
-        };
+        let received =
+            auth::Received { method: request.method.as_str(), path: &request.path, query, headers: &headers, now };
         auth::authenticate(&self.keys, &received)
     }
 
@@ -108,7 +103,10 @@ impl Service {
 
 /// Headers as text. What is not UTF-8 cannot have been signed by anyone who signs text, and is seen as empty.
 fn signed_view(headers: &HeaderMap) -> Vec<(&str, &str)> {
-    headers.iter().map(|(name, value)| (name.as_str(), std::str::from_utf8(value.as_bytes()).unwrap_or_default())).collect()
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), std::str::from_utf8(value.as_bytes()).unwrap_or_default()))
+        .collect()
 }
 
 /// The one place where an operation meets its code.

@@ -299,7 +299,7 @@ impl Vfs {
         Ok(())
     }
 
-    fn attr_of(&self, seen: &Seen) -> Attr {
+    pub(super) fn attr_of(&self, seen: &Seen) -> Attr {
         match seen {
             Seen::Directory => self.options.default_attr(Kind::Directory, self.root().attr().mtime),
             Seen::Object(version, posix) => {

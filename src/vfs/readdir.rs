@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 /// Entries kept behind the place that was read last, for a program that goes back a little.
@@ -141,6 +142,16 @@ impl Vfs {
         Ok(())
     }
 
+    /// An entry whose attributes are still to be asked for. It has a number of its own, as the kernel takes none
+    /// without attributes, and these are valid for no time.
+    fn counted_unknown(&self, parent: InodeId, name: &Arc<str>, seen: &Seen) -> Entry {
+        let is_directory = matches!(seen, Seen::Directory);
+        let known = self.tree.child(parent, name).filter(|inode| (inode.kind == Kind::Directory) == is_directory);
+        let inode = known.unwrap_or_else(|| self.tree.intern(parent, name, || self.attr_of(seen)));
+        self.tree.looked_up(inode.id);
+        Entry { attr: inode.attr(), inode, valid_for: Duration::ZERO }
+    }
+
     fn begin_pass(&self, directory: &Arc<Inode>) -> Result<Pass> {
         let prefix = self.key_of(directory)?;
         let local = self.local_names(directory.id);
@@ -247,9 +258,13 @@ impl Vfs {
             Seen::Object(_, posix) => posix.is_some() || known.as_ref().is_some_and(|inode| inode.state().is_ahead()),
         };
         let id = known.map_or(UNKNOWN_ID, |inode| inode.id.0);
-        let entry = (detail == Detail::Attributes && described).then(|| {
+        let entry = (detail == Detail::Attributes).then(|| {
             let found = Found { seen, headers: None, marker: None, asked };
-            self.counted(self.admit_seen(directory.id, &name, &found))
+            if described {
+                self.counted(self.admit_seen(directory.id, &name, &found))
+            } else {
+                self.counted_unknown(directory.id, &name, &found.seen)
+            }
         });
         let (kind, id) = entry.as_ref().map_or((kind, id), |entry| (entry.inode.kind, entry.inode.id.0));
         Some(Item { next, name, kind, id, entry })

@@ -241,10 +241,7 @@ pub fn checksum(algorithm: Algorithm, bytes: &[u8]) -> Checksum {
 ///
 /// `None` for hashes, which cannot be combined, and when a part has another algorithm.
 #[must_use]
-pub fn full_object<'a>(
-    algorithm: Algorithm,
-    parts: impl IntoIterator<Item = (&'a Checksum, u64)>,
-) -> Option<Checksum> {
+pub fn full_object<'a>(algorithm: Algorithm, parts: impl IntoIterator<Item = (&'a Checksum, u64)>) -> Option<Checksum> {
     let crc_algorithm = algorithm.crc()?;
     let mut whole = checksum(algorithm, b"").crc();
     for (part, bytes) in parts {

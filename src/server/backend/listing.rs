@@ -79,7 +79,9 @@ fn seek_first<C: Cursor>(query: &Query, cursor: &mut C) -> Result<(), C::Error> 
         Some(Some(bytes)) => cursor.seek(Bound::Included(&behind(&query.after[..query.prefix.len() + bytes]))),
         Some(None) if query.after.is_empty() => cursor.seek(Bound::Included(b"")),
         Some(None) => cursor.seek(Bound::Excluded(query.after.as_bytes())),
-        None if query.after.as_bytes() > query.prefix.as_bytes() => cursor.seek(Bound::Excluded(query.after.as_bytes())),
+        None if query.after.as_bytes() > query.prefix.as_bytes() => {
+            cursor.seek(Bound::Excluded(query.after.as_bytes()))
+        }
         None => cursor.seek(Bound::Included(query.prefix.as_bytes())),
     }
 }

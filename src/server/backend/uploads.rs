@@ -10,8 +10,8 @@ use crate::server::backend::record::Millis;
 use crate::server::backend::record::ObjectChecksum;
 use crate::server::backend::record::ObjectRecord;
 use crate::server::backend::record::PartRecord;
-use crate::server::backend::record::blobs_of;
 use crate::server::backend::record::UploadRecord;
+use crate::server::backend::record::blobs_of;
 use crate::server::backend::record::encode;
 use crate::server::backend::tables::Name;
 use crate::server::backend::tables::Tables;
@@ -194,10 +194,10 @@ impl Tables<'_> {
                 return Err(Error::InvalidPartOrder);
             }
             before = wanted.number;
-            let part: Option<PartRecord> =
-                index::get(&self.parts, (complete.upload.id.as_str(), wanted.number))?;
+            let part: Option<PartRecord> = index::get(&self.parts, (complete.upload.id.as_str(), wanted.number))?;
             let part = part.ok_or(Error::InvalidPart(wanted.number))?;
-            let fits = |sum: &Checksum| part.checksum.as_ref().is_none_or(|own| own.algorithm != sum.algorithm || own == sum);
+            let fits =
+                |sum: &Checksum| part.checksum.as_ref().is_none_or(|own| own.algorithm != sum.algorithm || own == sum);
             if ETag::of_md5(part.md5) != wanted.etag || !wanted.checksums.iter().all(fits) {
                 return Err(Error::InvalidPart(wanted.number));
             }
@@ -263,9 +263,7 @@ impl Tables<'_> {
 fn copied_md5(source: &ObjectRecord, range: &Range<u64>) -> [u8; 16] {
     match source.etag.md5() {
         Some(md5) if *range == (0..source.size) => md5,
-        Some(_) | None => {
-            Md5::digest(format!("copy {} {}-{}", source.etag, range.start, range.end)).into()
-        }
+        Some(_) | None => Md5::digest(format!("copy {} {}-{}", source.etag, range.start, range.end)).into(),
     }
 }
 

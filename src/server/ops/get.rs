@@ -109,9 +109,10 @@ fn select(context: &Context, read: &Read, record: &ObjectRecord, content: Option
             Err(Fault::new(ErrorCode::InvalidRequest, "A range and a part number cannot be asked for together."))
         }
         (Some(part), Some(content), None) => select_part(part, record, content),
-        (None, _, Some(range)) => range.resolve(record.size).map(Selected::Range).map_err(|_| {
-            Fault::from(ErrorCode::InvalidRange).with("ActualObjectSize", record.size.to_string())
-        }),
+        (None, _, Some(range)) => range
+            .resolve(record.size)
+            .map(Selected::Range)
+            .map_err(|_| Fault::from(ErrorCode::InvalidRange).with("ActualObjectSize", record.size.to_string())),
         (None, _, None) | (Some(_), None, None) => Ok(Selected::Whole),
     }
 }

@@ -83,8 +83,7 @@ fn content(list: &ListObjects, key: String, record: ObjectRecord) -> xml::Conten
 
 /// User metadata as text; `None` when a value is none, so that the reader asks for it by HEAD.
 fn metadata(attributes: &Attributes) -> Option<BTreeMap<String, String>> {
-    let text = |(name, value): &(String, bytes::Bytes)| {
-        Some((name.clone(), std::str::from_utf8(value).ok()?.to_owned()))
-    };
+    let text =
+        |(name, value): &(String, bytes::Bytes)| Some((name.clone(), std::str::from_utf8(value).ok()?.to_owned()));
     attributes.metadata.iter().map(text).collect()
 }

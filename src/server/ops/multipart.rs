@@ -48,9 +48,9 @@ pub async fn create(context: &Context, name: Name) -> Result<Response> {
     let document = xml::InitiateResult { bucket: name.bucket, key: name.key, upload_id: id };
     let response = reply::xml(document.write());
     Ok(match asked {
-        Some(_) => response
-            .with("x-amz-checksum-algorithm", algorithm.name())
-            .with("x-amz-checksum-type", scope.name()),
+        Some(_) => {
+            response.with("x-amz-checksum-algorithm", algorithm.name()).with("x-amz-checksum-type", scope.name())
+        }
         None => response,
     })
 }
@@ -60,7 +60,8 @@ fn checksum_scope(context: &Context, asked: Option<Algorithm>) -> Result<Scope> 
     let Some(text) = context.fields.text("x-amz-checksum-type")? else { return Ok(algorithm.default_scope()) };
     let scope = Scope::from_name(text).filter(|scope| algorithm.allows(*scope));
     scope.ok_or_else(|| {
-        let message = format!("The {text} checksum type cannot be used with the {} checksum algorithm.", algorithm.name());
+        let message =
+            format!("The {text} checksum type cannot be used with the {} checksum algorithm.", algorithm.name());
         Fault::new(ErrorCode::InvalidRequest, message)
     })
 }
@@ -127,11 +128,13 @@ fn wanted_parts(request: &xml::CompleteRequest) -> Result<Vec<WantedPart>> {
             let message = "Part number must be an integer between 1 and 10000, inclusive.";
             return Err(Fault::argument("partNumber", &text, message));
         }
-        let checksums = part.checksums.iter().filter_map(|(name, value)| {
-            Algorithm::from_name(name).map(|algorithm| Checksum::parse(algorithm, value))
-        });
+        let checksums = part
+            .checksums
+            .iter()
+            .filter_map(|(name, value)| Algorithm::from_name(name).map(|algorithm| Checksum::parse(algorithm, value)));
         let checksums: Option<Vec<Checksum>> = checksums.collect();
-        let checksums = checksums.ok_or_else(|| Fault::new(ErrorCode::InvalidPart, "A part's checksum is not valid."))?;
+        let checksums =
+            checksums.ok_or_else(|| Fault::new(ErrorCode::InvalidPart, "A part's checksum is not valid."))?;
         Ok(WantedPart { number: part.number, etag: part.etag.clone(), checksums })
     };
     request.parts.iter().map(part).collect()
