@@ -5,8 +5,10 @@ use async_trait::async_trait;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::ProvideRegion;
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,19 +75,21 @@ impl CredentialsProvider for Credentials {
 /// Keys from where AWS tools look: environment, profiles (also by process and web identity), container, instance.
 pub struct AwsChain {
     profile: Option<String>,
-    chain: DefaultCredentialsChain,
+    chain: SharedCredentialsProvider,
     current: Mutex<Option<Credentials>>,
 }
 
 impl AwsChain {
-    /// The chain, for a profile or the default one. Asks nobody yet.
+    /// The chain; with a profile, that profile alone. Asks nobody yet.
     pub async fn new(profile: Option<&str>) -> Self {
-        let mut builder = DefaultCredentialsChain::builder();
-        if let Some(profile) = profile {
-            builder = builder.profile_name(profile);
-        }
-        let profile = profile.map(str::to_owned);
-        Self { profile, chain: builder.build().await, current: Mutex::new(None) }
+        let chain = match profile {
+            // In the chain the environment would go before a profile that somebody has named.
+            Some(name) => {
+                SharedCredentialsProvider::new(ProfileFileCredentialsProvider::builder().profile_name(name).build())
+            }
+            None => SharedCredentialsProvider::new(DefaultCredentialsChain::builder().build().await),
+        };
+        Self { profile: profile.map(str::to_owned), chain, current: Mutex::new(None) }
     }
 }
 
