@@ -235,7 +235,13 @@ impl Vfs {
 
     /// As [`admit`](Self::admit), without the marker of a directory.
     pub(super) fn admit_seen(&self, parent: InodeId, name: &str, found: &Found) -> Arc<Inode> {
-        let attr = self.attr_of(&found.seen);
+        let mut attr = self.attr_of(&found.seen);
+        if let Seen::Object(_, None) = &found.seen
+            && let Some(known) = self.tree.child(parent, name).filter(|known| known.kind != Kind::Directory)
+        {
+            // A listing alone does not tell a symbolic link from a file.
+            attr.kind = known.kind;
+        }
         let inode = self.tree.intern(parent, name, || attr.clone());
         match self.merge(&inode, &attr, found) {
             Merged::Done => inode,
