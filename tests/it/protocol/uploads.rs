@@ -66,7 +66,8 @@ fn wrong_lists_of_parts_are_refused_and_the_upload_goes_on() {
     let upload = Upload::begin(&running, &[]);
     let (small, large) = (upload.part(1, b"small"), upload.part(2, &vec![0; PART]));
     let other = "\"00000000000000000000000000000000\"";
-    let rows: &[(&[(u32, &str)], u16, &str)] = &[
+    type Row<'a> = (&'a [(u32, &'a str)], u16, &'a str);
+    let rows: &[Row<'_>] = &[
         (&[(2, &large), (1, &small)], 400, "InvalidPartOrder"),
         (&[(1, &small), (1, &small)], 400, "InvalidPartOrder"),
         (&[(1, &small), (2, &large)], 400, "EntityTooSmall"),
