@@ -172,10 +172,10 @@ pub struct ServeArgs {
     /// Make this bucket if it is missing; can be repeated
     #[arg(long = "bucket", value_name = "NAME")]
     pub buckets: Vec<String>,
-    /// The region that requests must be signed for
+    /// The region that it says it is in
     #[arg(long, default_value = "us-east-1")]
     pub region: String,
-    /// Take BUCKET.BASE as a host name for BUCKET; can be repeated
+    /// Take the host name BUCKET.BASE for BUCKET, as BUCKET.localhost is; can be repeated
     #[arg(long = "domain", value_name = "BASE")]
     pub domains: Vec<String>,
     /// Answer before the data is on the disk: faster, and lost in a power cut

@@ -19,13 +19,10 @@ pub fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Failure> {
     logging::start(&args.log, environment)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(start)?;
     runtime.block_on(async {
+        let kept = given.is_none().then(|| data.join(keys::FILE));
         let keys = match given {
             Some(keys) => keys,
-            None => {
-                let keys = keys::load_or_create(&data).map_err(|why| Failure::Failed(why.to_string()))?;
-                line(&format!("keys: {}", data.join("credentials").display()));
-                keys
-            }
+            None => keys::load_or_create(&data).map_err(|why| Failure::Failed(why.to_string()))?,
         };
         let signals = signals().map_err(start)?;
         let options = server::Options {
@@ -38,6 +35,9 @@ pub fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Failure> {
             sync: !args.no_sync,
         };
         let server = Server::start(options).await.map_err(|why| Failure::Failed(why.to_string()))?;
+        if let Some(file) = kept {
+            line(&format!("keys: {}", file.display()));
+        }
         line(&format!("serving {} at http://{}", data.display(), server.addr()));
         signals.await;
         server.shutdown().await;

@@ -41,18 +41,18 @@ pub fn file_attr(entry: &Entry) -> FileAttr {
     }
 }
 
-/// What stands in the place of attributes that nobody knows yet.
+/// What stands beside `.` and `..`, of which the kernel takes the number only.
 #[must_use]
-pub fn unknown_attr(kind: Kind) -> FileAttr {
+pub fn dot_attr(id: u64) -> FileAttr {
     FileAttr {
-        ino: INodeNo(0),
+        ino: INodeNo(id),
         size: 0,
         blocks: 0,
         atime: UNIX_EPOCH,
         mtime: UNIX_EPOCH,
         ctime: UNIX_EPOCH,
         crtime: UNIX_EPOCH,
-        kind: file_type(kind),
+        kind: FileType::Directory,
         perm: 0,
         nlink: 1,
         uid: 0,

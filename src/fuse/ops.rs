@@ -3,11 +3,11 @@
 use crate::base::clock;
 use crate::base::process;
 use crate::fuse::attr::BLOCK_BYTES;
+use crate::fuse::attr::dot_attr;
 use crate::fuse::attr::file_attr;
 use crate::fuse::attr::file_type;
 use crate::fuse::attr::how;
 use crate::fuse::attr::open_flags;
-use crate::fuse::attr::unknown_attr;
 use crate::fuse::pool::Pool;
 use crate::fuse::pool::Reply;
 use crate::fuse::pool::refuse;
@@ -392,8 +392,7 @@ impl Filesystem for Ops {
             let filled = vfs.readdir(handle(fh), offset, Detail::Attributes, |item| {
                 let (valid_for, attr) = match &item.entry {
                     Some(entry) => (entry.valid_for, file_attr(entry)),
-                    // Inode number 0 tells the kernel that attributes are not known: it asks when it needs them.
-                    None => (Duration::ZERO, unknown_attr(item.kind)),
+                    None => (Duration::ZERO, dot_attr(item.id)),
                 };
                 room(reply.add(INodeNo(item.id), item.next, &*item.name, &valid_for, &attr, GENERATION))
             });

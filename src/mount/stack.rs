@@ -1,6 +1,5 @@
 //! Builds the layers of one mount, from the store at the bottom to the file system, and takes them down again.
 
-use crate::base::random;
 use crate::http::Origin;
 use crate::mount::check;
 use crate::mount::check::Place;
@@ -121,7 +120,7 @@ async fn serve_local(data: &Path) -> Result<(Client, Place, Server), Error> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
     made.map_err(|cause| Error::Data { data: data.to_owned(), cause })?;
     // The pair lives as long as the mount and is written nowhere.
-    let keys = Keys { access_key_id: format!("LOCAL{}", random::hex::<8>()), secret: random::hex::<20>() };
+    let keys = Keys::random();
     let credentials = Credentials::new(keys.access_key_id.clone(), keys.secret.clone());
     let server = Server::start(server::Options {
         data: data.to_owned(),

@@ -12,6 +12,7 @@ use crate::writer::stream::Stream;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
@@ -158,6 +159,16 @@ impl State {
     #[must_use]
     pub fn is_ahead(&self) -> bool {
         self.stream.is_some() || self.deferred
+    }
+
+    /// How long ago the bucket confirmed all of this; nothing for what only this mount knows, `None` if it never did.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        if self.is_ahead() {
+            return Some(Duration::ZERO);
+        }
+        let complete = self.attr.kind != Kind::Directory || self.directory.described;
+        self.checked.filter(|_| complete).map(|checked| checked.elapsed())
     }
 
     /// The attributes that belong into the bucket. The time of the last write is known only when there is no more to come.

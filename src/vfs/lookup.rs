@@ -90,11 +90,13 @@ impl Vfs {
     }
 
     pub(super) fn entry(&self, inode: Arc<Inode>) -> Entry {
-        let age = {
-            let state = inode.state();
-            if state.is_ahead() { Some(Duration::ZERO) } else { state.checked.map(|checked| checked.elapsed()) }
+        let ttl = self.options.metadata_ttl;
+        let valid_for = match inode.state().age() {
+            Some(age) => ttl.saturating_sub(age),
+            // Nobody else tells of the root.
+            None if inode.id == InodeId::ROOT => ttl,
+            None => Duration::ZERO,
         };
-        let valid_for = self.options.metadata_ttl.saturating_sub(age.unwrap_or_default());
         Entry { attr: inode.attr(), inode, valid_for }
     }
 
@@ -111,9 +113,7 @@ impl Vfs {
     }
 
     fn is_fresh(&self, inode: &Inode) -> bool {
-        let state = inode.state();
-        let ttl = self.options.metadata_ttl;
-        state.is_ahead() || state.checked.is_some_and(|checked| checked.elapsed() < ttl)
+        inode.state().age().is_some_and(|age| age < self.options.metadata_ttl)
     }
 
     /// The bucket has nothing under a name. What this mount has put there meanwhile stays.
@@ -235,7 +235,13 @@ impl Vfs {
 
     /// As [`admit`](Self::admit), without the marker of a directory.
     pub(super) fn admit_seen(&self, parent: InodeId, name: &str, found: &Found) -> Arc<Inode> {
-        let attr = self.attr_of(&found.seen);
+        let mut attr = self.attr_of(&found.seen);
+        if let Seen::Object(_, None) = &found.seen
+            && let Some(known) = self.tree.child(parent, name).filter(|known| known.kind != Kind::Directory)
+        {
+            // A listing alone does not tell a symbolic link from a file.
+            attr.kind = known.kind;
+        }
         let inode = self.tree.intern(parent, name, || attr.clone());
         match self.merge(&inode, &attr, found) {
             Merged::Done => inode,
@@ -270,6 +276,11 @@ impl Vfs {
                 }
                 state.version = Some(version.clone());
                 state.headers = found.headers.clone().or(state.headers.take());
+                if posix.is_none() && !(same && state.checked.is_some()) {
+                    // A listing alone does not tell mode, owner and times.
+                    state.checked = None;
+                    return Merged::Done;
+                }
             }
         }
         state.checked = Some(found.asked);

@@ -36,7 +36,8 @@ pub struct Item {
     pub kind: Kind,
     /// The number to show; [`UNKNOWN_ID`] where none is known.
     pub id: u64,
-    /// The inode and its attributes, where they are known without asking for each.
+    /// The inode and its attributes, if they were wanted; not to be believed for any time where the listing did not tell
+    /// all of them.
     pub entry: Option<Entry>,
 }
 
@@ -237,21 +238,17 @@ impl Vfs {
         if let Seen::Object(version, posix @ None) = &mut seen {
             *posix = self.known_metadata(&format!("{}{name}", self.tree.key(directory)?), version);
         }
-        let known = self.tree.child(directory.id, &name);
         let kind = match &seen {
             Seen::Directory => Kind::Directory,
             Seen::Object(_, posix) => posix.unwrap_or_default().kind(),
         };
-        let described = match &seen {
-            Seen::Directory => known.as_ref().is_some_and(|inode| inode.state().directory.described),
-            Seen::Object(_, posix) => posix.is_some() || known.as_ref().is_some_and(|inode| inode.state().is_ahead()),
-        };
-        let id = known.map_or(UNKNOWN_ID, |inode| inode.id.0);
-        let entry = (detail == Detail::Attributes && described).then(|| {
-            let found = Found { seen, headers: None, marker: None, asked };
-            self.counted(self.admit_seen(directory.id, &name, &found))
-        });
-        let (kind, id) = entry.as_ref().map_or((kind, id), |entry| (entry.inode.kind, entry.inode.id.0));
+        if detail == Detail::Names {
+            let id = self.tree.child(directory.id, &name).map_or(UNKNOWN_ID, |inode| inode.id.0);
+            return Some(Item { next, name, kind, id, entry: None });
+        }
+        let found = Found { seen, headers: None, marker: None, asked };
+        let entry = self.counted(self.admit_seen(directory.id, &name, &found));
+        let (kind, id, entry) = (entry.inode.kind, entry.inode.id.0, Some(entry));
         Some(Item { next, name, kind, id, entry })
     }
 }

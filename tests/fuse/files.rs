@@ -139,6 +139,7 @@ fn files_of_every_size_read_back_as_written() {
         file.read_exact(&mut piece).unwrap();
         assert_eq!(piece, whole[at..at + 5], "five bytes at {at}");
     }
+    drop(file);
     seen.mounted.unmount();
 }
 

@@ -3,7 +3,9 @@
 use super::*;
 use crate::http::HeaderMap;
 use crate::http::Method;
-use crate::wire::uri;
+use percent_encoding::AsciiSet;
+use percent_encoding::NON_ALPHANUMERIC;
+use percent_encoding::percent_encode;
 use proptest::prelude::*;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
@@ -15,6 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn request(origin: &Origin, method: Method, path: &str, body: Body) -> Request {
     let (path, query) = (path.to_owned(), String::new());
     Request { method, origin: origin.clone(), path, query, headers: HeaderMap::new(), body, patience: PATIENCE }
+}
+
+/// A key as signatures want it in a path; written apart from `wire`, which is another layer.
+fn escaped(key: &str) -> String {
+    const SET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+    percent_encode(key.as_bytes(), SET).to_string()
 }
 
 async fn listen() -> (TcpListener, Origin) {
@@ -95,9 +103,9 @@ async fn odd_keys_arrive_as_they_were_signed() {
         ["//a//", "/\\", "a+b c?d#e%f&g=h", "目录/é", "\u{1}\u{7f}\t\n", "a;b:c@d!$'()*,[]|^`{}\"<>", "...", "a/.b/c."];
     for key in keys {
         let (listener, origin) = listen().await;
-        let path = format!("/bucket/{}", uri::encode_path(key));
+        let path = format!("/bucket/{}", escaped(key));
         let mut request = request(&origin, Method::GET, &path, Body::default());
-        request.query = uri::write_query([("prefix", key), ("list-type", "2")]);
+        request.query = format!("prefix={}&list-type=2", escaped(key));
         let line = format!("GET {path}?{} HTTP/1.1", request.query);
         let (head, _, response) = exchange(request, listener, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         assert!(response.is_ok());
@@ -118,7 +126,7 @@ proptest! {
     #[test]
     fn every_key_is_sent_exactly_or_refused(key in "[a./\\\\%+ ?#é\u{0}-\u{20}]{0,8}") {
         let origin = Origin::parse("http://127.0.0.1:1").unwrap();
-        let path = format!("/b/{}", uri::encode_path(&key));
+        let path = format!("/b/{}", escaped(&key));
         let resolved = key.split('/').any(|segment| segment == "." || segment == "..");
         match exact_url(&request(&origin, Method::GET, &path, Body::default())) {
             Ok(url) => prop_assert_eq!(url.path(), path),

@@ -154,6 +154,7 @@ struct Attempts<'a> {
 
 impl<'a> Attempts<'a> {
     fn new(retry: &'a Retry) -> Self {
+        // Of the runtime's clock, as the pauses are, so that tests can hold both.
         Self { retry, begun: Instant::now(), begun_at: clock::now(), made: 0, in_doubt: false }
     }
 

@@ -29,8 +29,10 @@ async fn a_small_file_elsewhere_is_three() {
     let mounted = Mounted::new();
     let (made, cost) = mounted
         .cost(async {
-            assert!(mounted.inode("f").await.is_err());
-            mounted.write("f", b"x").await
+            assert!(mounted.inode("f").await.is_err(), "the kernel looks first");
+            let handle = mounted.create("f").await?;
+            mounted.write_at(handle, 0, b"x").await?;
+            mounted.close(handle).await
         })
         .await;
     made.unwrap();

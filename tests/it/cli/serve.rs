@@ -60,7 +60,7 @@ fn serve(home: &Path, arguments: &str) -> Command {
 fn it_tells_where_it_serves_and_where_the_keys_are_and_ends_clean() {
     for signal in [Signal::TERM, Signal::INT] {
         let home = TempDir::new().unwrap();
-        let (mut served, lines) = Served::start(&mut serve(home.path(), "data --listen 127.0.0.1:0 --bucket b"));
+        let (mut served, lines) = Served::start(&mut serve(home.path(), "data --listen 127.0.0.1:0 --bucket bucket"));
         let [keys, serving] = lines.as_slice() else { panic!("{lines:?}") };
         let path = Path::new(keys.strip_prefix("keys: ").unwrap());
         assert!(path.starts_with(home.path().canonicalize().unwrap()) || path.starts_with(home.path()), "{keys}");

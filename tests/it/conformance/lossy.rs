@@ -36,11 +36,11 @@ impl Transport for Lossy {
         let nth = self.sent.fetch_add(1, Ordering::Relaxed);
         // A create whose answer is lost leaves an upload behind by nature, which would be counted as a failure.
         let is_create = request.method == Method::POST && request.query == "uploads=";
-        if nth % self.every != 0 || is_create {
+        if !nth.is_multiple_of(self.every) || is_create {
             return self.line.send(request).await;
         }
         self.lost.fetch_add(1, Ordering::Relaxed);
-        if nth / self.every % 2 == 0 {
+        if (nth / self.every).is_multiple_of(2) {
             return Err(Error::new(ErrorKind::Broken, "the request is lost"));
         }
         let response = self.line.send(request).await?;
