@@ -2,20 +2,25 @@
 //!
 //! What is not known is refused, 501, and never taken for something simpler: a `PUT ?acl` is no put of an object.
 
+mod address;
+mod headers;
+mod parameters;
+#[cfg(test)]
+mod tests;
+
+pub use address::KEY_BYTES_MAX;
+pub use address::is_bucket_name;
+pub use parameters::continuation_token;
+
 use crate::server::backend::tables::Name;
 use crate::server::fault::Fault;
 use crate::server::fault::Result;
 use crate::server::fields::Fields;
-use crate::server::fields::is_hoisted;
-use crate::server::fields::is_signature;
+use crate::server::route::parameters::Query;
 use crate::wire::error_code::ErrorCode;
-use crate::wire::uri;
 use crate::wire::uri::query_value;
 use crate::wire::xml::Encoding;
-use data_encoding::BASE64URL_NOPAD;
 
-/// Bytes; the longest key.
-const KEY_BYTES_MAX: usize = 1024;
 /// The most names on a page.
 const PAGE_MAX: usize = 1000;
 /// The greatest part number.
@@ -201,8 +206,8 @@ impl Operation {
 
 /// Decides.
 pub fn route(asked: &Asked<'_>) -> Result<Operation> {
-    check_headers(asked)?;
-    let (bucket, key) = target(asked)?;
+    headers::check(asked)?;
+    let (bucket, key) = address::target(asked)?;
     match (bucket, key) {
         (None, _) => on_service(asked),
         (Some(bucket), None) => on_bucket(asked, &bucket).map(|on| Operation::Bucket(bucket, on)),
@@ -211,59 +216,6 @@ pub fn route(asked: &Asked<'_>) -> Result<Operation> {
             Ok(Operation::Object(Name { bucket, key }, on))
         }
     }
-}
-
-/// Bucket and key, from host and path.
-fn target(asked: &Asked<'_>) -> Result<(Option<String>, Option<String>)> {
-    let path = asked.path.strip_prefix('/').ok_or(ErrorCode::InvalidURI)?;
-    let (bucket, key) = match bucket_of_host(asked.host, asked.base_domains) {
-        Some(bucket) => (bucket.to_owned(), path),
-        None if path.is_empty() => return Ok((None, None)),
-        None => {
-            let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-            (decode(bucket)?, key)
-        }
-    };
-    if !is_bucket_name(&bucket) {
-        return Err(Fault::from(ErrorCode::InvalidBucketName).with("BucketName", bucket));
-    }
-    let key = decode(key)?;
-    if key.len() > KEY_BYTES_MAX {
-        return Err(Fault::from(ErrorCode::KeyTooLongError)
-            .with("Size", key.len().to_string())
-            .with("MaxSizeAllowed", KEY_BYTES_MAX.to_string()));
-    }
-    Ok((Some(bucket), Some(key).filter(|key| !key.is_empty())))
-}
-
-fn decode(text: &str) -> Result<String> {
-    uri::decode(text)
-        .map_err(|error| Fault::new(ErrorCode::InvalidURI, format!("The path cannot be decoded: {error}.")))
-}
-
-/// The bucket named by the host, if the host is below a base domain.
-fn bucket_of_host<'a>(host: &'a str, base_domains: &[String]) -> Option<&'a str> {
-    // An IPv6 address keeps its brackets, and is below no domain.
-    let name =
-        host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(n, _)| n);
-    base_domains.iter().map(String::as_str).chain(["localhost"]).find_map(|base| {
-        let at = name.len().checked_sub(base.len())?;
-        let (bucket, rest) = (name.get(..at)?, name.get(at..)?);
-        if rest.eq_ignore_ascii_case(base) { bucket.strip_suffix('.') } else { None }
-    })
-}
-
-/// Whether a bucket may have this name: 3 to 63 of `a-z 0-9 - .`, letters or digits at the ends, not an IP address.
-#[must_use]
-pub fn is_bucket_name(name: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
-    let outer = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    (3..=63).contains(&name.len())
-        && name.bytes().all(inner)
-        && outer(name.bytes().next())
-        && outer(name.bytes().last())
-        && !name.contains("..")
-        && name.parse::<std::net::Ipv4Addr>().is_err()
 }
 
 fn on_service(asked: &Asked<'_>) -> Result<Operation> {
@@ -420,135 +372,6 @@ fn read(asked: &Asked<'_>) -> Result<Read> {
     Ok(Read { part, overrides })
 }
 
-/// A query of which all names are known.
-struct Query<'a>(&'a [(String, String)]);
-
-impl<'a> Query<'a> {
-    fn allow(asked: &Asked<'a>, names: &[&str]) -> Result<Self> {
-        for (name, _) in asked.query {
-            let lower = name.to_ascii_lowercase();
-            let known = names.contains(&name.as_str()) || name == "x-id" || is_signature(&lower) || is_hoisted(&lower);
-            if !known {
-                return Err(not_implemented(&format!("{} with the parameter {name}", asked.method)));
-            }
-        }
-        Ok(Self(asked.query))
-    }
-
-    fn get(&self, name: &str) -> Option<&'a str> {
-        query_value(self.0, name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.get(name).unwrap_or_default().to_owned()
-    }
-
-    fn filled(&self, name: &str) -> Option<String> {
-        self.get(name).filter(|text| !text.is_empty()).map(str::to_owned)
-    }
-
-    /// A number that is cut at `max`, which it also is when it is not given.
-    fn number(&self, name: &'static str, max: usize) -> Result<usize> {
-        let Some(text) = self.filled(name) else { return Ok(max) };
-        if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(Fault::argument(name, &text, format!("{name} must be a number of 0 or more.")));
-        }
-        Ok(text.parse().unwrap_or(usize::MAX).min(max))
-    }
-
-    fn encoding(&self) -> Result<Encoding> {
-        match self.get("encoding-type") {
-            None | Some("") => Ok(Encoding::Plain),
-            Some(text) if text.eq_ignore_ascii_case("url") => Ok(Encoding::Url),
-            Some(other) => Err(Fault::argument("encoding-type", other, "The only encoding type is url.")),
-        }
-    }
-
-    fn token(&self) -> Result<Option<(String, String)>> {
-        let Some(token) = self.get("continuation-token") else { return Ok(None) };
-        let name = BASE64URL_NOPAD.decode(token.as_bytes()).ok().and_then(|name| String::from_utf8(name).ok());
-        match name.filter(|name| !name.is_empty()) {
-            Some(name) => Ok(Some((token.to_owned(), name))),
-            None => Err(Fault::argument("continuation-token", token, "This is no token that was given out.")),
-        }
-    }
-
-    fn part_number(&self) -> Result<u32> {
-        let text = self.get("partNumber").unwrap_or_default();
-        let number = text.parse::<u32>().ok().filter(|n| (1..=PARTS_MAX).contains(n) && !text.starts_with('+'));
-        number.ok_or_else(|| {
-            Fault::argument("partNumber", text, "Part number must be an integer between 1 and 10000, inclusive.")
-        })
-    }
-
-    fn upload_id(&self) -> Result<String> {
-        self.filled("uploadId").ok_or_else(|| Fault::argument("uploadId", "", "An upload id is needed."))
-    }
-}
-
-/// The token that leads to the names after `name`.
-#[must_use]
-pub fn continuation_token(name: &str) -> String {
-    BASE64URL_NOPAD.encode(name.as_bytes())
-}
-
-/// Headers that a writing request may have.
-const WRITE_HEADERS: &[&str] = &[
-    "x-amz-acl",
-    "x-amz-bucket-object-lock-enabled",
-    "x-amz-checksum-algorithm",
-    "x-amz-checksum-crc32",
-    "x-amz-checksum-crc32c",
-    "x-amz-checksum-crc64nvme",
-    "x-amz-checksum-mode",
-    "x-amz-checksum-sha1",
-    "x-amz-checksum-sha256",
-    "x-amz-checksum-type",
-    "x-amz-content-sha256",
-    "x-amz-copy-source",
-    "x-amz-copy-source-if-match",
-    "x-amz-copy-source-if-modified-since",
-    "x-amz-copy-source-if-none-match",
-    "x-amz-copy-source-if-unmodified-since",
-    "x-amz-copy-source-range",
-    "x-amz-date",
-    "x-amz-decoded-content-length",
-    "x-amz-metadata-directive",
-    "x-amz-mp-object-size",
-    "x-amz-object-ownership",
-    "x-amz-request-payer",
-    "x-amz-sdk-checksum-algorithm",
-    "x-amz-security-token",
-    "x-amz-storage-class",
-    "x-amz-tagging-directive",
-    "x-amz-te",
-    "x-amz-trailer",
-    "x-amz-user-agent",
-];
-
-/// Values that mean what this server does anyway; any other value of these headers asks for more than it can.
-const HARMLESS: &[(&str, &[&str])] = &[
-    ("x-amz-acl", &["private", "bucket-owner-full-control", "bucket-owner-read"]),
-    ("x-amz-bucket-object-lock-enabled", &["false"]),
-    ("x-amz-object-ownership", &["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"]),
-    ("x-amz-tagging-directive", &["COPY"]),
-];
-
-fn check_headers(asked: &Asked<'_>) -> Result<()> {
-    let reads = matches!(asked.method, "GET" | "HEAD");
-    for (name, value) in asked.fields.iter().filter(|(name, _)| name.starts_with("x-amz-")) {
-        let known = WRITE_HEADERS.contains(&name) || name.starts_with("x-amz-meta-");
-        let harmless = HARMLESS.iter().find(|(harmless, _)| *harmless == name);
-        let does = harmless.is_none_or(|(_, values)| values.iter().any(|v| value.eq_ignore_ascii_case(v.as_bytes())));
-        // Reading ignores what it does not know, unless the object would have to be decrypted.
-        let refused = if reads { name.contains("server-side-encryption") } else { !known || !does };
-        if refused {
-            return Err(not_implemented(&format!("the header {name}")));
-        }
-    }
-    Ok(())
-}
-
 fn not_implemented(what: &str) -> Fault {
     Fault::new(ErrorCode::NotImplemented, format!("This server does not implement {what}."))
 }
@@ -556,6 +379,3 @@ fn not_implemented(what: &str) -> Fault {
 fn method_not_allowed(asked: &Asked<'_>) -> Fault {
     Fault::from(ErrorCode::MethodNotAllowed).with("Method", asked.method)
 }
-
-#[cfg(test)]
-mod tests;

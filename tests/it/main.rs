@@ -8,3 +8,4 @@ mod cli;
 mod conformance;
 #[path = "../support/program.rs"]
 mod program;
+mod protocol;

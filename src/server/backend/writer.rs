@@ -48,7 +48,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. With `sync` every answer is on disk; without, it is at most [`FLUSH_EVERY`] away from it.
+    /// Starts the thread. With `sync` every answer is on disk; without, it is at most a second away from it.
     pub fn start(database: Arc<Database>, readers: Arc<Readers>, root: PathBuf, sync: bool) -> io::Result<Self> {
         let (jobs, waiting) = crossbeam_channel::bounded(QUEUE_MAX);
         let state =

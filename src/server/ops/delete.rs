@@ -13,13 +13,12 @@ use crate::server::ops::malformed;
 use crate::server::ops::put::write_condition;
 use crate::server::receive;
 use crate::server::reply;
+use crate::server::route::KEY_BYTES_MAX;
 use crate::wire::error_code::ErrorCode;
 use crate::wire::xml;
 
 /// The most keys of one request.
 const KEYS_MAX: usize = 1000;
-/// Bytes; the longest key.
-const KEY_BYTES_MAX: usize = 1024;
 
 /// `DELETE /b/k`.
 pub async fn delete(context: &Context, name: Name) -> Result<Response> {

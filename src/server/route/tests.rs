@@ -30,7 +30,8 @@ fn named(request: &str, headers: &[(&str, &str)]) -> std::result::Result<&'stati
 #[test]
 fn every_operation_is_found() {
     let source = [("x-amz-copy-source", "/bkt/s")];
-    let rows: &[(&str, &[(&str, &str)], &str)] = &[
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    let rows: &[Row<'_>] = &[
         ("GET /", &[], "ListBuckets"),
         ("GET /?x-id=ListBuckets", &[], "ListBuckets"),
         ("PUT /bkt", &[], "CreateBucket"),
@@ -154,7 +155,8 @@ fn headers_that_ask_for_more_are_refused() {
 
 #[test]
 fn addresses_are_read_in_both_styles() {
-    let rows: &[(&str, &str, std::result::Result<(&str, Option<&str>), ErrorCode>, &str)] = &[
+    type Address = std::result::Result<(&'static str, Option<&'static str>), ErrorCode>;
+    let rows: &[(&str, &str, Address, &str)] = &[
         ("127.0.0.1:9000", "/bkt/k", Ok(("bkt", Some("k"))), "path style"),
         ("localhost", "/bkt/k", Ok(("bkt", Some("k"))), "path style"),
         ("[::1]:9000", "/bkt/k", Ok(("bkt", Some("k"))), "path style"),
