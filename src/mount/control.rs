@@ -92,6 +92,8 @@ pub fn socket_path(directory: &Path, device: Device) -> PathBuf {
 pub struct Listener {
     listener: UnixListener,
     path: PathBuf,
+    /// Tells the file from one of the same name.
+    inode: u64,
 }
 
 impl Listener {
@@ -107,7 +109,9 @@ impl Listener {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
             Ok(()) | Err(_) => {}
         }
-        Ok(Self { listener: UnixListener::bind(&path)?, path })
+        let listener = UnixListener::bind(&path)?;
+        let inode = std::fs::symlink_metadata(&path)?.ino();
+        Ok(Self { listener, path, inode })
     }
 
     /// Takes requests until the receiver of `requests` is gone. Each comes with the connection to answer on.
@@ -133,8 +137,11 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // If it is gone already, that is what was wanted.
-        let _ = std::fs::remove_file(&self.path);
+        // Once this mount is gone the next one has its numbers, and may have its socket here already.
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
+            // If it is gone now, that is what was wanted.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -355,6 +362,18 @@ mod tests {
         let (_, mut connection) = receiver.recv().await.unwrap();
         drop(stream);
         connection.hung_up().await;
+    }
+
+    #[tokio::test]
+    async fn the_socket_of_the_next_mount_with_these_numbers_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let device = Device { major: 0, minor: 1 };
+        let gone = Listener::bind(root.path(), device).unwrap();
+        let next = Listener::bind(root.path(), device).unwrap();
+        drop(gone);
+        assert!(UnixStream::connect(socket_path(root.path(), device)).await.is_ok());
+        drop(next);
+        assert!(!socket_path(root.path(), device).exists());
     }
 
     #[test]

@@ -37,6 +37,10 @@ use tokio::task::JoinHandle;
 /// How often somebody who waits hears what is left, and how often a detached mount looks whether it may go.
 const PROGRESS: Duration = Duration::from_millis(200);
 const WORKERS_MAX: usize = 4;
+/// A program that has just closed its files, or a child of it that has not yet begun its own program, still holds the
+/// mount for a moment.
+const UNMOUNT_ATTEMPTS: u32 = 6;
+const UNMOUNT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why there is no mount, or how it ended badly. Each is one line for the user.
 #[derive(Debug, thiserror::Error)]
@@ -303,7 +307,15 @@ impl Serving {
     fn unmount(&self) {
         let (dir, reports) = (self.dir.clone(), self.reports.clone());
         tokio::spawn(async move {
-            let outcome = match in_background(dir, mountpoint::unmount).await {
+            let mut outcome = in_background(dir.clone(), mountpoint::unmount).await;
+            for _ in 1..UNMOUNT_ATTEMPTS {
+                if !matches!(outcome, Err(Refused::Busy)) {
+                    break;
+                }
+                tokio::time::sleep(UNMOUNT_PAUSE).await;
+                outcome = in_background(dir.clone(), mountpoint::unmount).await;
+            }
+            let outcome = match outcome {
                 Ok(()) => Unmounted::Done,
                 Err(Refused::Busy) => Unmounted::Busy,
                 Err(Refused::Failed(why)) => Unmounted::Failed(why),
