@@ -12,8 +12,8 @@ use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
-/// The FUSE crate tells of each mount what we tell better.
-const LEVEL: &str = "info,fuser=warn";
+/// What libraries warn of is either an error of ours, which is told anyway, or nobody's concern.
+const LEVEL: &str = "error,brigade=info";
 
 /// Starts logging and answers the log file, if there is one.
 pub fn start(args: &LogArgs, environment: &Environment) -> Result<Option<Arc<File>>, Failure> {
