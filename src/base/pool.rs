@@ -4,6 +4,7 @@
 //! each other for ever.
 
 use bytes::Bytes;
+use memmap2::MmapMut;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -27,7 +28,7 @@ struct State {
     used: usize,
     /// Of those, the ones that come back without anybody taking another one: bytes on their way out.
     moving: usize,
-    free: Vec<Vec<u8>>,
+    free: Vec<MmapMut>,
     waiting: VecDeque<oneshot::Sender<Segment>>,
 }
 
@@ -103,17 +104,16 @@ impl Pool {
 
     fn grant(self: &Arc<Self>, state: &mut State) -> Segment {
         state.used += 1;
-        let buffer = state.free.pop().unwrap_or_else(|| Vec::with_capacity(self.segment_bytes));
-        Segment { buffer, moving: false, pool: Arc::clone(self) }
+        let buffer = state.free.pop().unwrap_or_else(|| map(self.segment_bytes));
+        Segment { buffer: Some(buffer), len: 0, moving: false, pool: Arc::clone(self) }
     }
 
-    fn give_back(self: &Arc<Self>, mut buffer: Vec<u8>, moving: bool) {
+    fn give_back(self: &Arc<Self>, buffer: MmapMut, moving: bool) {
         let mut state = self.lock();
         state.used -= 1;
         state.moving -= usize::from(moving);
         // Kept for the next one while the pool is in use: mapping fresh memory costs more than filling it.
         if state.used > 0 && state.free.len() + state.used < self.segments_max {
-            buffer.clear();
             state.free.push(buffer);
         } else if state.used == 0 {
             state.free.clear();
@@ -140,9 +140,17 @@ impl Pool {
     }
 }
 
+/// Fresh memory straight from the system, which gets it back when the segment goes: what the allocator frees often stays
+/// with the process, and the limit would not be one.
+fn map(bytes: usize) -> MmapMut {
+    MmapMut::map_anon(bytes).expect("the system has memory; as everywhere, going on without is not possible")
+}
+
 /// One piece of memory of the pool, filled from its start.
 pub struct Segment {
-    buffer: Vec<u8>,
+    /// `None` only while it is dropped.
+    buffer: Option<MmapMut>,
+    len: usize,
     moving: bool,
     pool: Arc<Pool>,
 }
@@ -151,20 +159,22 @@ impl Segment {
     /// Takes as many of `bytes` as fit and says how many.
     pub fn fill(&mut self, bytes: &[u8]) -> usize {
         let taken = bytes.len().min(self.room());
-        self.buffer.extend_from_slice(&bytes[..taken]);
+        let buffer = self.buffer.as_mut().expect("it is not being dropped");
+        buffer[self.len..self.len + taken].copy_from_slice(&bytes[..taken]);
+        self.len += taken;
         taken
     }
 
     /// Bytes that still fit.
     #[must_use]
     pub fn room(&self) -> usize {
-        self.pool.segment_bytes - self.buffer.len()
+        self.pool.segment_bytes - self.len
     }
 
     /// What has been filled in.
     #[must_use]
     pub fn filled(&self) -> &[u8] {
-        &self.buffer
+        &self.buffer.as_ref().expect("it is not being dropped")[..self.len]
     }
 
     /// Makes the filled part shareable; its memory goes back to the pool with the last clone.
@@ -185,15 +195,16 @@ impl Segment {
 
 impl AsRef<[u8]> for Segment {
     fn as_ref(&self) -> &[u8] {
-        &self.buffer
+        self.filled()
     }
 }
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        let buffer = std::mem::take(&mut self.buffer);
-        let pool = Arc::clone(&self.pool);
-        pool.give_back(buffer, self.moving);
+        if let Some(buffer) = self.buffer.take() {
+            let pool = Arc::clone(&self.pool);
+            pool.give_back(buffer, self.moving);
+        }
     }
 }
 

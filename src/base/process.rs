@@ -13,6 +13,13 @@ pub fn holds_inode(pid: u32, inode: u64) -> bool {
     descriptors(pid).is_ok_and(|mut infos| infos.any(|info| inode_of(&info) == Some(inode)))
 }
 
+/// The process that a thread belongs to; `None` when it is gone, or of another namespace.
+#[must_use]
+pub fn process_of(thread: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
+}
+
 fn descriptors(pid: u32) -> io::Result<impl Iterator<Item = String>> {
     let entries = fs::read_dir(format!("/proc/{pid}/fdinfo"))?;
     // A descriptor that is closed meanwhile is simply not there any more.
@@ -36,6 +43,16 @@ mod tests {
         assert!(holds_inode(std::process::id(), inode));
         drop(file);
         assert!(!holds_inode(u32::MAX, inode), "no such process");
+    }
+
+    #[test]
+    fn a_thread_belongs_to_its_process() {
+        let other = std::thread::spawn(|| {
+            let own = fs::read_link("/proc/thread-self").unwrap();
+            process_of(own.file_name().unwrap().to_str().unwrap().parse().unwrap())
+        });
+        assert_eq!(other.join().unwrap(), Some(std::process::id()));
+        assert_eq!(process_of(u32::MAX), None);
     }
 
     #[test]

@@ -73,16 +73,16 @@ pub fn file_type(kind: Kind) -> FileType {
     }
 }
 
-/// How a program opens a file.
+/// How a program's thread opens a file.
 #[must_use]
-pub fn how(flags: i32) -> How {
+pub fn how(flags: i32, thread: u32) -> How {
     let access = match OpenFlags(flags).acc_mode() {
         OpenAccMode::O_RDONLY => Access::Read,
         OpenAccMode::O_WRONLY => Access::Write,
         OpenAccMode::O_RDWR => Access::ReadWrite,
     };
     let flags = OFlags::from_bits_retain(flags.cast_unsigned());
-    How { access, truncate: flags.contains(OFlags::TRUNC), exclusive: flags.contains(OFlags::EXCL) }
+    How { access, truncate: flags.contains(OFlags::TRUNC), exclusive: flags.contains(OFlags::EXCL), thread }
 }
 
 /// What the kernel may keep of an open file. Writes go past the page cache: copying them into it costs as much as sending

@@ -1,7 +1,6 @@
 //! The kernel's requests: each one is converted, becomes one call of the vfs, and is answered.
 
 use crate::base::clock;
-use crate::base::process;
 use crate::fuse::attr::BLOCK_BYTES;
 use crate::fuse::attr::dot_attr;
 use crate::fuse::attr::file_attr;
@@ -258,8 +257,8 @@ impl Filesystem for Ops {
         reply.error(Errno::EPERM);
     }
 
-    fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let (vfs, how) = (self.vfs(), how(flags.0));
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let (vfs, how) = (self.vfs(), how(flags.0, req.pid()));
         let work = async move { vfs.open(inode(ino), how).await };
         self.pool.run("open", reply, work, |reply, Opened { handle, pages }| {
             reply.opened(FileHandle(handle.0), open_flags(pages));
@@ -276,7 +275,7 @@ impl Filesystem for Ops {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        let (vfs, name, owner, how) = (self.vfs(), name.to_owned(), owner(req, mode), how(flags));
+        let (vfs, name, owner, how) = (self.vfs(), name.to_owned(), owner(req, mode), how(flags, req.pid()));
         let work = async move { vfs.create(inode(parent), &name, owner, how).await };
         self.pool.run("create", reply, work, |reply, (entry, Opened { handle, pages })| {
             let flags = open_flags(pages);
@@ -308,7 +307,7 @@ impl Filesystem for Ops {
 
     fn write(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
@@ -322,7 +321,7 @@ impl Filesystem for Ops {
         self.pool.run_now(
             "write",
             reply,
-            || self.vfs.write(handle(fh), offset, data),
+            || self.vfs.write(handle(fh), req.pid(), offset, data),
             |reply, answer| match answer {
                 Answer::Now(()) => reply.written(written),
                 Answer::Later(work) => self.pool.run("write", reply, work, move |reply, ()| reply.written(written)),
@@ -331,8 +330,8 @@ impl Filesystem for Ops {
     }
 
     fn flush(&self, req: &Request, _ino: INodeNo, fh: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
-        let (vfs, pid) = (self.vfs(), req.pid());
-        let work = async move { vfs.flush(handle(fh), |file| process::holds_inode(pid, file.id.0)).await };
+        let (vfs, thread) = (self.vfs(), req.pid());
+        let work = async move { vfs.flush(handle(fh), thread).await };
         self.pool.run("flush", reply, work, answer_empty);
     }
 

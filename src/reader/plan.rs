@@ -3,16 +3,21 @@
 //! A reader that goes forward is run ahead of, further with each read; one that jumps gets what it asked for and no more.
 
 use std::ops::Range;
+use std::ops::RangeInclusive;
 
-/// Bytes fetched ahead of a first read at the start of a file, and the smallest chunk of a reader that goes forward.
+/// Bytes fetched ahead of a first read at the start of a file.
 const WINDOW_BYTES_MIN: u64 = 1 << 20;
 
-/// Bytes of one request at most: larger ones no longer save time (measured on loopback: 8 and 16 MiB are alike).
-const CHUNK_BYTES_MAX: u64 = 8 << 20;
+/// Bytes of one request of a reader that goes forward. Larger ones no longer save time (measured on loopback: 8 and 16 MiB
+/// are alike); smaller ones come only where many readers share little memory.
+const CHUNK_BYTES: RangeInclusive<u64> = 256 << 10..=8 << 20;
 
 /// How far from the expected place a read still counts as going forward. The kernel's own read-ahead sends requests of
 /// up to 1 MiB side by side, and they arrive in any order.
 const SLACK_BYTES: u64 = 2 << 20;
+
+/// Bytes kept behind a reader that goes forward, for requests of its read-ahead that come late.
+const BEHIND_BYTES: RangeInclusive<u64> = 256 << 10..=SLACK_BYTES;
 
 /// What a read leads to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -31,6 +36,8 @@ pub struct Plan {
     reached: u64,
     /// Bytes to keep ahead of the reader.
     window: u64,
+    /// Bytes that may be held ahead of it, as of its last read.
+    room: u64,
     /// Ranges that were asked for and not forgotten, in order.
     held: Vec<Range<u64>>,
 }
@@ -41,7 +48,7 @@ impl Plan {
     /// A plan for an object of `size` bytes, of which nothing has been read.
     #[must_use]
     pub fn new(size: u64) -> Self {
-        Self { size, reached: 0, window: 0, held: Vec::new() }
+        Self { size, reached: 0, window: 0, room: 0, held: Vec::new() }
     }
 
     /// Plans a read of `len` bytes at `offset`. `room` is how many bytes may be held ahead of it.
@@ -51,10 +58,12 @@ impl Plan {
             return Step::default();
         }
         let mut step = Step::default();
+        self.room = room;
         if self.goes_on(&wanted) {
-            self.window = (self.window * 2).clamp(WINDOW_BYTES_MIN, room.max(WINDOW_BYTES_MIN)).min(room);
+            self.window = (self.window * 2).max(WINDOW_BYTES_MIN).min(room);
             self.reached = self.reached.max(wanted.end);
-            self.forget(&mut step, |range| range.end + SLACK_BYTES <= wanted.start);
+            let behind = (room / 8).clamp(*BEHIND_BYTES.start(), *BEHIND_BYTES.end());
+            self.forget(&mut step, |range| range.end + behind <= wanted.start);
         } else {
             self.window = 0;
             self.reached = wanted.end;
@@ -117,7 +126,8 @@ impl Plan {
     }
 
     fn chunk_bytes(&self) -> u64 {
-        (self.window / 4).clamp(WINDOW_BYTES_MIN, CHUNK_BYTES_MAX)
+        let least = WINDOW_BYTES_MIN.min(self.room / 4);
+        (self.window / 4).max(least).clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end())
     }
 }
 

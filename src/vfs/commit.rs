@@ -19,21 +19,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Vfs {
-    /// A descriptor is closed: what was written through it is in the bucket when this returns.
-    ///
-    /// A file that was created or cut off and has got no bytes yet is left alone while `held_elsewhere` says that another
-    /// descriptor is open: shells and `dd` open a file, copy the descriptor and close the first one, and the object under
-    /// that name must not be replaced by an empty one because of it.
+    /// A descriptor is closed by a program's `thread`: what was written is in the bucket when this returns, unless the
+    /// process that writes goes on with another descriptor ([`Writer::goes_on`](crate::vfs::handle::Writer::goes_on)).
     ///
     /// # Errors
     /// Why the bytes are not in the bucket.
-    pub async fn flush(&self, handle: HandleId, held_elsewhere: impl FnOnce(&Inode) -> bool) -> Result<()> {
+    pub async fn flush(&self, handle: HandleId, thread: u32) -> Result<()> {
         let file = self.handles.file(handle)?;
         if !file.wrote.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let empty = file.inode.state().stream.as_ref().is_some_and(|stream| stream.size() == 0);
-        if empty && held_elsewhere(&file.inode) {
+        let stream = file.inode.state().stream.clone();
+        let empty = stream.is_some_and(|stream| stream.size() == 0);
+        if file.writer.goes_on(thread, file.inode.id.0, empty) {
             return Ok(());
         }
         self.commit(&file.inode).await

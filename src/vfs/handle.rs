@@ -1,5 +1,6 @@
 //! Open files and directories.
 
+use crate::base::process;
 use crate::reader;
 use crate::vfs::error::Error;
 use crate::vfs::error::Result;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -50,8 +52,47 @@ pub struct FileHandle {
     pub access: Access,
     /// Whether something was written, or cut off, through it.
     pub wrote: AtomicBool,
+    /// The process that wrote through it last, or opened it to write; 0 if that is not known.
+    pub writer: Writer,
     /// The version that it reads; a handle that may write follows the file instead.
     pub reader: Mutex<Option<Arc<reader::stream::Stream>>>,
+}
+
+/// Which process writes, as far as the kernel tells: requests come with the number of a thread.
+#[derive(Default)]
+pub struct Writer {
+    thread: AtomicU32,
+    process: AtomicU32,
+}
+
+impl Writer {
+    /// That thread writes.
+    #[must_use]
+    pub fn new(thread: u32) -> Self {
+        let writer = Self::default();
+        writer.is(thread);
+        writer
+    }
+
+    /// That thread writes now.
+    pub fn is(&self, thread: u32) {
+        if self.thread.swap(thread, Ordering::Relaxed) != thread {
+            self.process.store(process::process_of(thread).unwrap_or(0), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a close by `thread` is not the end of writing: a descriptor stays open in the process that writes.
+    ///
+    /// A program that forks while it writes has its descriptors closed in the child, and no byte of a file that is half
+    /// written may be published because of that. Shells and `dd` open a file, copy the descriptor and close the first
+    /// one: while nothing has been written yet (`empty`), that is not the end either.
+    #[must_use]
+    pub fn goes_on(&self, thread: u32, inode: u64, empty: bool) -> bool {
+        let writer = self.process.load(Ordering::Relaxed);
+        let closer = process::process_of(thread);
+        let child = writer != 0 && closer.is_some_and(|closer| closer != writer);
+        (child && process::holds_inode(writer, inode)) || (empty && process::holds_inode(thread, inode))
+    }
 }
 
 enum Handle {

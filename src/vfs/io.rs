@@ -128,16 +128,17 @@ impl Vfs {
         })
     }
 
-    /// Writes `bytes` at `offset`, all of them or none that counts.
+    /// Writes `bytes` at `offset`, all of them or none that counts, for a program's `thread`.
     ///
     /// # Errors
     /// [`Error::Unsupported`] elsewhere than at the end; what the upload failed with.
-    pub fn write(self: &Arc<Self>, handle: HandleId, offset: u64, bytes: &[u8]) -> Result<Answer<()>> {
+    pub fn write(self: &Arc<Self>, handle: HandleId, thread: u32, offset: u64, bytes: &[u8]) -> Result<Answer<()>> {
         let file = self.handles.file(handle)?;
         if !file.access.writes() {
             return Err(Error::BadHandle);
         }
         file.wrote.store(true, Ordering::Relaxed);
+        file.writer.is(thread);
         let stream = {
             let mut state = file.inode.state();
             if let Some(broken) = &state.broken {

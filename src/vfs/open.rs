@@ -13,6 +13,7 @@ use crate::vfs::error::Result;
 use crate::vfs::handle::Access;
 use crate::vfs::handle::FileHandle;
 use crate::vfs::handle::HandleId;
+use crate::vfs::handle::Writer;
 use crate::vfs::inode::Inode;
 use crate::vfs::inode::InodeId;
 use crate::vfs::key;
@@ -55,6 +56,8 @@ pub struct How {
     pub truncate: bool,
     /// Whether it must not exist (`O_EXCL`).
     pub exclusive: bool,
+    /// The thread that asks.
+    pub thread: u32,
 }
 
 /// Whose a new file is, and what may be done with it.
@@ -125,7 +128,7 @@ impl Vfs {
     /// # Errors
     /// As [`create`](Self::create), and what the store answers.
     pub async fn mknod(&self, parent: InodeId, name: &OsStr, owner: Owner) -> Result<Entry> {
-        let how = How { access: Access::Write, truncate: false, exclusive: true };
+        let how = How { access: Access::Write, truncate: false, exclusive: true, thread: 0 };
         let (entry, opened) = self.create(parent, name, owner, how).await?;
         match self.release(opened.handle).await {
             Ok(()) => Ok(entry),
@@ -188,6 +191,7 @@ impl Vfs {
             inode: Arc::clone(inode),
             access: how.access,
             wrote: AtomicBool::new(how.truncate),
+            writer: Writer::new(how.thread),
             reader: Mutex::new(reader),
         };
         Ok(Opened { handle: self.handles.add_file(handle), pages })

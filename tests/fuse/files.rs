@@ -39,15 +39,15 @@ use tokio::runtime::Runtime;
 const MIB: usize = 1 << 20;
 
 /// A backend, a mount of its bucket, and a look into the bucket past the mount.
-struct Seen {
-    mounted: MountedBucket,
+pub struct Seen {
+    pub mounted: MountedBucket,
     store: Client,
     runtime: Runtime,
     backend: Backend,
 }
 
 impl Seen {
-    fn new(options: &[&str]) -> Self {
+    pub fn new(options: &[&str]) -> Self {
         let backend = Backend::start();
         let mounted = Self::mount(&backend, options);
         let mut to = Options::new(BUCKET, Provider::brigade());
@@ -67,14 +67,14 @@ impl Seen {
         Self { mounted: Self::mount(&backend, &[]), store, runtime, backend }
     }
 
-    fn put(&self, key: &str, bytes: &[u8]) {
+    pub fn put(&self, key: &str, bytes: &[u8]) {
         let payload = Payload::from(Bytes::copy_from_slice(bytes));
         let headers = Headers::default();
         self.runtime.block_on(self.store.put_object(key, payload, &headers, &Condition::None)).unwrap();
     }
 
     /// The object's tag, if it is there.
-    fn etag(&self, key: &str) -> Option<String> {
+    pub fn etag(&self, key: &str) -> Option<String> {
         match self.runtime.block_on(self.store.head_object(key)) {
             Ok(object) => Some(object.etag.as_str().to_owned()),
             Err(error) if error.kind == Kind::NotFound => None,
@@ -82,12 +82,12 @@ impl Seen {
         }
     }
 
-    fn keys(&self) -> Vec<String> {
+    pub fn keys(&self) -> Vec<String> {
         let page = self.runtime.block_on(self.store.list_objects(&ListObjects::default())).unwrap();
         page.objects.into_iter().map(|object| object.key).collect()
     }
 
-    fn uploads(&self) -> usize {
+    pub fn uploads(&self) -> usize {
         self.runtime.block_on(self.store.list_uploads("")).unwrap().len()
     }
 }
@@ -100,7 +100,7 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 /// Bytes that no compression, offset or repetition makes look alike.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
+pub fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {

@@ -5,6 +5,7 @@
 #[path = "../support/backend.rs"]
 mod backend;
 mod command_line;
+mod descriptors;
 mod files;
 #[path = "../support/mounted.rs"]
 mod mounted;

@@ -83,7 +83,7 @@ proptest! {
             }
             let end = (offset + len).min(size);
             let fetched: u64 = step.fetch.iter().map(|range| range.end.saturating_sub(range.start.max(end))).sum();
-            prop_assert!(fetched <= room.max(MIB) + CHUNK_BYTES_MAX, "{fetched} bytes ahead with room for {room}");
+            prop_assert!(fetched <= room + CHUNK_BYTES.end(), "{fetched} bytes ahead with room for {room}");
             for range in step.fetch {
                 prop_assert!(range.start < range.end && range.end <= size, "fetches {range:?} of {size}");
                 prop_assert!(held.iter().all(|h| range.end <= h.start || h.end <= range.start), "{range:?} twice");

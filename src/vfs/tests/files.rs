@@ -124,7 +124,7 @@ async fn a_failed_commit_is_told_and_the_old_file_is_what_it_was() {
         let handle = mounted.open("f", REWRITE).await.unwrap();
         mounted.store.lose(op, 1, Lost::Refused(StoreKind::AccessDenied));
         let written = mounted.write_at(handle, 0, &pattern(size)).await;
-        let flushed = mounted.vfs.flush(handle, |_| false).await;
+        let flushed = mounted.vfs.flush(handle, 0).await;
         assert!(matches!(flushed, Err(Error::Access(_))), "{op}: {written:?} {flushed:?}");
         assert!(mounted.write_at(handle, size, b"more").await.is_err(), "{op}: a handle that lost bytes takes no more");
         drop(mounted.vfs.release(handle).await);
@@ -158,19 +158,14 @@ async fn an_exclusive_create_does_not_replace_what_somebody_else_put_there() {
 }
 
 #[tokio::test]
-async fn a_close_of_a_copied_descriptor_leaves_an_empty_new_version_alone() {
+async fn a_close_by_nobody_in_particular_commits_also_what_is_empty() {
     let mounted = Mounted::new();
     mounted.put("f", b"old").await;
     let handle = mounted.open("f", REWRITE).await.unwrap();
-    mounted.vfs.flush(handle, |_| true).await.unwrap();
-    assert_eq!(mounted.store.bytes("f").unwrap(), "old", "dd and shells close a copy first");
-    mounted.write_at(handle, 0, b"new").await.unwrap();
-    mounted.close(handle).await.unwrap();
-    assert_eq!(mounted.store.bytes("f").unwrap(), "new");
-    let handle = mounted.open("f", REWRITE).await.unwrap();
-    mounted.vfs.flush(handle, |_| true).await.unwrap();
+    assert_eq!(mounted.store.bytes("f").unwrap(), "old", "until it is closed");
+    mounted.vfs.flush(handle, 0).await.unwrap();
+    assert_eq!(mounted.store.bytes("f").unwrap(), "");
     mounted.vfs.release(handle).await.unwrap();
-    assert_eq!(mounted.store.bytes("f").unwrap(), "", "the last descriptor commits");
 }
 
 #[tokio::test]
@@ -202,7 +197,7 @@ async fn pages_are_kept_while_the_version_is_the_same() {
 async fn a_writer_that_reads_gets_what_it_wrote() {
     let mounted = Mounted::new();
     mounted.write("f", b"").await.unwrap();
-    let both = How { access: Access::ReadWrite, truncate: true, exclusive: false };
+    let both = How { access: Access::ReadWrite, truncate: true, exclusive: false, thread: 0 };
     let handle = mounted.open("f", both).await.unwrap();
     mounted.write_at(handle, 0, &pattern(20 * MIB)).await.unwrap();
     assert_eq!(mounted.read_at(handle, 10 * MIB, 100).await.unwrap(), pattern(20 * MIB)[10 << 20..][..100]);

@@ -25,10 +25,10 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
-pub const READ: How = How { access: Access::Read, truncate: false, exclusive: false };
-pub const WRITE: How = How { access: Access::Write, truncate: false, exclusive: false };
-pub const REWRITE: How = How { access: Access::Write, truncate: true, exclusive: false };
-pub const EXCLUSIVE: How = How { access: Access::Write, truncate: false, exclusive: true };
+pub const READ: How = How { access: Access::Read, truncate: false, exclusive: false, thread: 0 };
+pub const WRITE: How = How { access: Access::Write, truncate: false, exclusive: false, thread: 0 };
+pub const REWRITE: How = How { access: Access::Write, truncate: true, exclusive: false, thread: 0 };
+pub const EXCLUSIVE: How = How { access: Access::Write, truncate: false, exclusive: true, thread: 0 };
 pub const OWNER: Owner = Owner { uid: 7, gid: 8, permissions: 0o640 };
 
 pub struct Mounted {
@@ -82,7 +82,7 @@ impl Mounted {
     }
 
     pub async fn write_at(&self, handle: HandleId, offset: u64, bytes: &[u8]) -> Result<()> {
-        match self.vfs.write(handle, offset, bytes)? {
+        match self.vfs.write(handle, 0, offset, bytes)? {
             Answer::Now(()) => Ok(()),
             Answer::Later(work) => work.await,
         }
@@ -96,7 +96,7 @@ impl Mounted {
     }
 
     pub async fn close(&self, handle: HandleId) -> Result<()> {
-        let flushed = self.vfs.flush(handle, |_| false).await;
+        let flushed = self.vfs.flush(handle, 0).await;
         flushed.and(self.vfs.release(handle).await)
     }
 
