@@ -2,8 +2,6 @@
 
 use crate::base::random;
 use data_encoding::BASE32_NOPAD;
-use serde::Deserialize;
-use serde::Serialize;
 use std::fmt;
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -14,12 +12,13 @@ use std::path::Path;
 use std::path::PathBuf;
 use zeroize::Zeroize;
 use zeroize::ZeroizeOnDrop;
+use zeroize::Zeroizing;
 
 /// Name of the file within the data directory.
 pub const FILE: &str = "credentials";
 
 /// A key pair. Wiped from memory when dropped; the secret is never shown.
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct Keys {
     /// The public half.
     pub access_key_id: String,
@@ -78,23 +77,31 @@ pub fn load_or_create(data: &Path) -> Result<Keys, Error> {
     }
 }
 
+// The form of the AWS tools' own file, so that AWS_SHARED_CREDENTIALS_FILE can name it.
+const ID_NAME: &str = "aws_access_key_id";
+const SECRET_NAME: &str = "aws_secret_access_key";
+
+fn format(keys: &Keys) -> Zeroizing<String> {
+    Zeroizing::new(format!("[default]\n{ID_NAME} = {}\n{SECRET_NAME} = {}\n", keys.access_key_id, keys.secret))
+}
+
 fn parse(text: &[u8]) -> Result<Keys, String> {
-    let keys: Keys = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    if keys.access_key_id.is_empty() || keys.secret.is_empty() {
-        return Err("the access key id or the secret is empty".into());
-    }
-    Ok(keys)
+    let text = std::str::from_utf8(text).map_err(|_| "it is not text".to_owned())?;
+    let value = |wanted: &str| {
+        let values = text.lines().filter_map(|line| line.split_once('='));
+        let value = values.filter(|(name, _)| name.trim() == wanted).map(|(_, value)| value.trim().to_owned()).last();
+        value.filter(|value| !value.is_empty()).ok_or_else(|| format!("it has no line `{wanted} = ..`"))
+    };
+    Ok(Keys { access_key_id: value(ID_NAME)?, secret: value(SECRET_NAME)? })
 }
 
 fn create(data: &Path, path: &Path) -> io::Result<Keys> {
     let keys = Keys::random();
-    let mut text = serde_json::to_vec_pretty(&keys).map_err(io::Error::other)?;
-    text.push(b'\n');
     // Under another name first: a crash must not leave half a pair behind.
     let draft = path.with_extension("new");
     let _ = std::fs::remove_file(&draft);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    file.write_all(&text)?;
+    file.write_all(format(&keys).as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&draft, path)?;
     File::open(data)?.sync_all()?;
@@ -121,7 +128,7 @@ mod tests {
     #[test]
     fn a_file_without_keys_is_not_overwritten() {
         let dir = tempfile::tempdir().unwrap();
-        for text in ["", "{}", "{\"access_key_id\":\"a\",\"secret\":\"\"}"] {
+        for text in ["", "[default]\n", "aws_access_key_id = a\naws_secret_access_key =\n", "aws_access_key_id = a\n"] {
             std::fs::write(dir.path().join(FILE), text).unwrap();
             assert!(matches!(load_or_create(dir.path()), Err(Error::Malformed { .. })), "{text:?}");
             assert_eq!(std::fs::read_to_string(dir.path().join(FILE)).unwrap(), text);
