@@ -89,7 +89,8 @@ fn parse(text: &[u8]) -> Result<Keys, String> {
     let text = std::str::from_utf8(text).map_err(|_| "it is not text".to_owned())?;
     let value = |wanted: &str| {
         let values = text.lines().filter_map(|line| line.split_once('='));
-        let value = values.filter(|(name, _)| name.trim() == wanted).map(|(_, value)| value.trim().to_owned()).last();
+        let value =
+            values.filter(|(name, _)| name.trim() == wanted).map(|(_, value)| value.trim().to_owned()).next_back();
         value.filter(|value| !value.is_empty()).ok_or_else(|| format!("it has no line `{wanted} = ..`"))
     };
     Ok(Keys { access_key_id: value(ID_NAME)?, secret: value(SECRET_NAME)? })
