@@ -12,13 +12,20 @@ use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
-/// What libraries warn of is either an error of ours, which is told anyway, or nobody's concern.
-const LEVEL: &str = "error,brigade=info";
+/// How much is told where the environment does not say.
+const LEVEL: &str = "info";
+
+// A level alone is about this program. The libraries below tell a lot at any level, and with `warn` of each place
+// where there were no credentials.
+fn directives(level: &str) -> String {
+    let is_level = !level.contains(['=', ',']) && level != "off";
+    if is_level { format!("error,brigade={level}") } else { level.to_owned() }
+}
 
 /// Starts logging and answers the log file, if there is one.
 pub fn start(args: &LogArgs, environment: &Environment) -> Result<Option<Arc<File>>, Failure> {
     let level = environment.log.as_deref().unwrap_or(LEVEL);
-    let filter = EnvFilter::try_new(level).map_err(|cause| {
+    let filter = EnvFilter::try_new(directives(level)).map_err(|cause| {
         Failure::Usage(format!(
             "BRIGADE_LOG is {level:?}, which is no level ({cause}); use error, warn, info, debug or trace"
         ))
@@ -47,4 +54,23 @@ pub fn start(args: &LogArgs, environment: &Environment) -> Result<Option<Arc<Fil
     // A panic in the background would otherwise go nowhere.
     std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a bug in Brigade; please report it")));
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_about_this_program_and_a_filter_about_all() {
+        for (typed, want) in [
+            ("debug", "error,brigade=debug"),
+            ("off", "off"),
+            ("trace,hyper=off", "trace,hyper=off"),
+            ("brigade::vfs=debug", "brigade::vfs=debug"),
+        ] {
+            assert_eq!(directives(typed), want);
+            assert!(EnvFilter::try_new(directives(typed)).is_ok(), "{typed}");
+        }
+        assert!(EnvFilter::try_new(directives("loud")).is_err());
+    }
 }

@@ -216,7 +216,8 @@ fn no_log_holds_a_secret() {
     let backend = Backend::start();
     let mounted = MountedBucket::mount(&format!("s3://{BUCKET}/below"), &["--log", "json"], |command| {
         backend.reach(command);
-        command.env("BRIGADE_LOG", "trace");
+        // Of every library as well.
+        command.env("BRIGADE_LOG", "trace,brigade=trace");
     });
     fs::write(mounted.join("file"), "text").unwrap();
     let log = mounted.log();

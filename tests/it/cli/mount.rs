@@ -51,6 +51,7 @@ fn wrong_usage_is_one_line_and_status_2() {
     }
     run(mount(home.path(), "s3://bucket mnt").env("BRIGADE_LOG", "=loud=").arg("-f"))
         .refused(2, &["BRIGADE_LOG", "=loud="]);
+    run(mount(home.path(), "s3://bucket mnt").env("BRIGADE_LOG", "loud").arg("-f")).refused(2, &["\"loud\"", "debug"]);
 }
 
 #[test]
@@ -108,7 +109,7 @@ fn a_wrong_key_and_a_wrong_secret_are_refused_and_not_repeated() {
 }
 
 #[test]
-fn missing_credentials_say_where_they_are_looked_for() {
+fn missing_credentials_say_where_they_are_looked_for_and_nothing_else() {
     let (backend, home) = (Backend::start(), home());
     let mut command = mount_at(&backend, home.path(), "s3://bucket mnt");
     run(command.env_remove("AWS_ACCESS_KEY_ID")).refused(1, &["credentials", "AWS_ACCESS_KEY_ID"]);
