@@ -35,7 +35,7 @@ fn of_store(kind: &Kind) -> Errno {
         Kind::PreconditionFailed => Errno::ESTALE,
         Kind::AccessDenied | Kind::BadCredentials | Kind::ClockSkew => Errno::EACCES,
         Kind::TooLarge => Errno::EFBIG,
-        Kind::InvalidKey => Errno::ENAMETOOLONG,
+        Kind::InvalidKey => Errno::EINVAL,
         Kind::MetadataTooLarge => Errno::E2BIG,
         Kind::NotImplemented => Errno::EOPNOTSUPP,
         Kind::Conflict => Errno::EBUSY,

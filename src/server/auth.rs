@@ -80,6 +80,7 @@ pub fn authenticate(keys: &Keys, received: &Received<'_>) -> Result<Payload> {
         }
         (Some(header), false) => header_claim(received, header)?,
         (None, true) => presigned_claim(received)?,
+        (None, false) if received.query("AWSAccessKeyId").is_some() => return Err(old_signature()),
         (None, false) => {
             return Err(Fault::new(
                 ErrorCode::AccessDenied,
@@ -105,11 +106,14 @@ impl<'a> Received<'a> {
     }
 }
 
+fn old_signature() -> Fault {
+    let message = "The authorization mechanism is not supported. Use AWS4-HMAC-SHA256.";
+    Fault::new(ErrorCode::InvalidRequest, message)
+}
+
 fn header_claim(received: &Received<'_>, header: &str) -> Result<Claim> {
     let malformed = |error: ParseError| match error {
-        ParseError::Algorithm(_) => {
-            Fault::new(ErrorCode::InvalidRequest, "The authorization mechanism is not supported. Use AWS4-HMAC-SHA256.")
-        }
+        ParseError::Algorithm(_) => old_signature(),
         ParseError::Missing(_) | ParseError::Credential(..) | ParseError::Malformed(_) => Fault::new(
             ErrorCode::AuthorizationHeaderMalformed,
             format!("The authorization header is malformed: {error}."),

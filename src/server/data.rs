@@ -93,7 +93,7 @@ pub fn open(path: &Path, sync: bool) -> Result<(DataDirectory, Backend), Error> 
 }
 
 /// Refuses a directory that somebody uses for something else: blobs among photographs help nobody.
-fn check_content(path: &Path) -> Result<(), Error> {
+pub fn check_content(path: &Path) -> Result<(), Error> {
     let failed = |source| Error::Directory { path: path.to_owned(), source };
     if path.join(INDEX_FILE).exists() {
         return Ok(());

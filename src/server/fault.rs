@@ -77,6 +77,10 @@ impl From<Error> for Fault {
                 ErrorCode::InvalidRequest,
                 "A copy of an object onto itself must change its metadata or its storage class.",
             ),
+            Error::DiskFull(_) => {
+                tracing::error!(%error, "a write was refused");
+                Self::new(ErrorCode::ServiceUnavailable, "The disk of the server is full.")
+            }
             Error::Storage(_) => {
                 // What the disk said is for the server's log, not for its clients.
                 tracing::error!(%error, "storage failed");

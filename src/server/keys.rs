@@ -1,6 +1,7 @@
 //! The key pair that clients sign with, and the file that keeps it.
 
 use crate::base::random;
+use crate::server::data;
 use data_encoding::BASE32_NOPAD;
 use std::fmt;
 use std::fs::File;
@@ -52,6 +53,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The directory is somebody else's; nothing is written into it.
+    #[error(transparent)]
+    Data(#[from] data::Error),
     /// The file has no key pair in it.
     #[error("{} holds no key pair: {reason}; remove it to have a new pair made", path.display())]
     Malformed {
@@ -71,6 +75,7 @@ pub fn load_or_create(data: &Path) -> Result<Keys, Error> {
         Ok(text) => parse(&text).map_err(|reason| Error::Malformed { path, reason }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             std::fs::create_dir_all(data).map_err(failed)?;
+            data::check_content(data)?;
             create(data, &path).map_err(failed)
         }
         Err(error) => Err(failed(error)),
@@ -89,8 +94,8 @@ fn parse(text: &[u8]) -> Result<Keys, String> {
     let text = std::str::from_utf8(text).map_err(|_| "it is not text".to_owned())?;
     let value = |wanted: &str| {
         let values = text.lines().filter_map(|line| line.split_once('='));
-        let mut named = values.filter(|(name, _)| name.trim() == wanted).map(|(_, value)| value.trim().to_owned());
-        let value = named.next_back();
+        let value =
+            values.filter(|(name, _)| name.trim() == wanted).map(|(_, value)| value.trim().to_owned()).next_back();
         value.filter(|value| !value.is_empty()).ok_or_else(|| format!("it has no line `{wanted} = ..`"))
     };
     Ok(Keys { access_key_id: value(ID_NAME)?, secret: value(SECRET_NAME)? })
@@ -124,6 +129,14 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         assert_ne!(Keys::random(), first);
         assert!(!format!("{first:?}").contains(&first.secret));
+    }
+
+    #[test]
+    fn nothing_is_written_into_a_directory_of_somebody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("photo.jpg"), "").unwrap();
+        assert!(matches!(load_or_create(dir.path()), Err(Error::Data(data::Error::NotData { .. }))));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

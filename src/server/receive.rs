@@ -6,6 +6,7 @@
 use crate::http::server::BodyError;
 use crate::http::server::RequestBody;
 use crate::server::backend::Backend;
+use crate::server::backend::blobs::Blobs;
 use crate::server::backend::blobs::Pending;
 use crate::server::backend::record::Piece;
 use crate::server::body::Digested;
@@ -43,16 +44,17 @@ pub async fn store(
     mut body: RequestBody,
     expected: Expected,
     compute: Algorithm,
-    backend: &Arc<Backend>,
+    backend: &Backend,
 ) -> Result<Received> {
     let bytes = expected.bytes;
+    backend.check_room()?;
     if bytes <= INLINE_BYTES_MAX {
         let digested = pull(&mut body, Sink::new(expected, Some(compute), Memory::default())).await?;
         let (Memory(kept), digests) = split(digested);
         let pieces = if kept.is_empty() { vec![] } else { vec![Piece::Inline(kept.into())] };
         return Ok(Received { pieces, pending: None, bytes, digests });
     }
-    let keep = Blob { backend: Arc::clone(backend), pending: None };
+    let keep = Blob { blobs: Arc::clone(backend.blobs()), sync: backend.syncs(), pending: None };
     let digested = pump(&mut body, Sink::new(expected, Some(compute), keep)).await?;
     let (blob, digests) = split(digested);
     let pending = blob.pending.expect("a body that is not empty has been written");
@@ -129,6 +131,9 @@ fn panicked(error: tokio::task::JoinError) -> Fault {
 
 fn disk(error: io::Error) -> Fault {
     tracing::error!(%error, "cannot write a blob");
+    if error.kind() == io::ErrorKind::StorageFull {
+        return Fault::new(ErrorCode::ServiceUnavailable, "The disk of the server is full.");
+    }
     ErrorCode::InternalError.into()
 }
 
@@ -145,7 +150,8 @@ impl Keep for Memory {
 
 /// Keeps bytes in a blob, which is begun with the first of them.
 struct Blob {
-    backend: Arc<Backend>,
+    blobs: Arc<Blobs>,
+    sync: bool,
     pending: Option<Pending>,
 }
 
@@ -153,7 +159,7 @@ impl Keep for Blob {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let pending = match &mut self.pending {
             Some(pending) => pending,
-            none => none.insert(self.backend.create_blob().map_err(disk)?),
+            none => none.insert(self.blobs.create().map_err(disk)?),
         };
         pending.write(bytes).map_err(disk)
     }
@@ -162,9 +168,8 @@ impl Keep for Blob {
 impl Blob {
     /// Brings what was kept to disk.
     fn close(&mut self) -> Result<()> {
-        let sync = self.backend.syncs();
         match &mut self.pending {
-            Some(pending) => pending.close(sync).map_err(disk),
+            Some(pending) => pending.close(self.sync).map_err(disk),
             None => Ok(()),
         }
     }

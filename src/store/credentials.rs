@@ -2,6 +2,7 @@
 
 use crate::base::clock;
 use async_trait::async_trait;
+use aws_config::Region;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::ProvideRegion;
@@ -88,7 +89,11 @@ impl AwsChain {
                 let named = ProfileFileCredentialsProvider::builder().profile_name(name);
                 SharedCredentialsProvider::new(named.build())
             }
-            None => SharedCredentialsProvider::new(DefaultCredentialsChain::builder().build().await),
+            // A region only matters to who asks STS; the instance's own metadata are asked for keys, not for that.
+            None => {
+                let region = aws_region(None).await.map_or(Region::from_static("us-east-1"), Region::new);
+                SharedCredentialsProvider::new(DefaultCredentialsChain::builder().region(region).build().await)
+            }
         };
         Self { profile: profile.map(str::to_owned), chain, current: Mutex::new(None) }
     }

@@ -40,6 +40,25 @@ pub enum Op {
 }
 
 impl Op {
+    /// Every operation.
+    pub const ALL: [Self; 15] = [
+        Self::HeadBucket,
+        Self::HeadObject,
+        Self::GetObject,
+        Self::PutObject,
+        Self::DeleteObject,
+        Self::DeleteObjects,
+        Self::CopyObject,
+        Self::ListObjects,
+        Self::CreateUpload,
+        Self::PutPart,
+        Self::CopyPart,
+        Self::CompleteUpload,
+        Self::AbortUpload,
+        Self::ListParts,
+        Self::ListUploads,
+    ];
+
     /// The name in S3's API reference.
     #[must_use]
     pub fn name(self) -> &'static str {

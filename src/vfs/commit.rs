@@ -3,8 +3,10 @@
 use crate::base::clock;
 use crate::store::Condition;
 use crate::store::ETag;
+use crate::store::Kind;
 use crate::vfs::Vfs;
 use crate::vfs::attr::Posix;
+use crate::vfs::copy;
 use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::handle::HandleId;
@@ -80,9 +82,30 @@ impl Vfs {
         match stream.commit(condition).await {
             Ok(etag) => {
                 self.committed(inode, &stream, etag);
+                self.follow_name(inode, &stream).await?;
                 self.store_attributes_locked(inode).await
             }
             Err(error) => Err(self.not_committed(inode, &stream, error.into()).await),
+        }
+    }
+
+    /// A directory above was renamed while the upload was under way, which had named its key before.
+    async fn follow_name(&self, inode: &Arc<Inode>, stream: &Stream) -> Result<()> {
+        let (Some(landed), Some(key)) = (stream.key(), self.tree.key(inode)) else { return Ok(()) };
+        if landed == key {
+            return Ok(());
+        }
+        let version = inode.state().version.clone().ok_or(Error::Stale)?;
+        let headers = self.headers_to_store(inode, &landed).await?;
+        match copy::copy_object(self.store.as_ref(), &landed, &version, &key, Some(&headers)).await {
+            Ok(etag) => {
+                self.store.delete_object(&landed).await?;
+                self.copied(inode, &key, etag, headers);
+                Ok(())
+            }
+            // The rename has found it there and taken it along.
+            Err(error) if error.kind == Kind::NotFound => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -26,7 +26,8 @@ impl Destination for FileDestination {
         if headers.storage_class.is_none() {
             headers.storage_class.clone_from(&self.options.storage_class);
         }
-        // A time from an earlier version must not stand for this one.
+        // What was said of the bytes of an earlier version must not stand for these.
+        headers.content_encoding = None;
         headers.metadata.remove("mtime");
         state.posix(written == Written::All).write(&mut headers.metadata);
         state.described = Some(headers.clone());

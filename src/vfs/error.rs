@@ -80,7 +80,7 @@ impl From<Arc<store::Error>> for Error {
             Kind::PreconditionFailed => Self::Stale,
             Kind::AccessDenied | Kind::BadCredentials | Kind::ClockSkew => Self::Access(error),
             Kind::TooLarge => Self::TooLarge,
-            Kind::InvalidKey => Self::NameTooLong,
+            Kind::InvalidKey => Self::Invalid("the store takes no such key"),
             Kind::MetadataTooLarge => Self::MetadataTooLarge,
             Kind::NotImplemented => Self::Unsupported("the store does not have this operation"),
             Kind::NoSuchBucket

@@ -95,7 +95,7 @@ impl Vfs {
             (state.stream.clone(), state.version.is_some())
         };
         if let Some(stream) = stream {
-            if !stored && stream.key().is_none() {
+            if !stored && !stream.has_begun() {
                 // No request has named it yet: it will simply be committed under the new name.
                 self.exchange_names(from, to, replaced).await;
                 return Ok(());
@@ -148,30 +148,37 @@ impl Vfs {
         self.settle_below(source).await?;
         let prefix = self.key_of(source)?;
         let new_prefix = format!("{}{}/", self.key_of(&to.directory)?, to.name);
+        let tags = self.move_all(&prefix, &new_prefix).await?;
+        self.retag_below(source, &tags);
+        self.exchange_names(from, to, replaced).await;
+        self.entry_added(&to.directory, &to.name, Seen::Directory);
+        // A file that was committed just before its directory changed its name is still under the old one. From now on
+        // every commit sees the new name.
+        self.move_all(&prefix, &new_prefix).await.map(drop)
+    }
+
+    /// Moves everything under one prefix to another, and what comes there meanwhile; answers with the tags of the copies
+    /// by the old keys.
+    async fn move_all(&self, prefix: &str, new_prefix: &str) -> Result<HashMap<String, ETag>> {
         let mut tags = HashMap::new();
         loop {
-            let objects = self.list_all(&prefix).await?;
+            let objects = self.list_all(prefix).await?;
             if objects.is_empty() {
-                break;
+                return Ok(tags);
             }
-            tags.extend(self.copy_all(&prefix, &new_prefix, &objects).await?);
+            tags.extend(self.copy_all(prefix, new_prefix, &objects).await?);
             let keys: Vec<String> = objects.into_iter().map(|object| object.key).collect();
-            // What came into the directory meanwhile is moved by the next round.
             if let Some(error) = self.store.delete_objects(&keys).await?.into_iter().next() {
                 return Err(error.into());
             }
         }
-        self.retag_below(source, &tags);
-        self.exchange_names(from, to, replaced).await;
-        self.entry_added(&to.directory, &to.name, Seen::Directory);
-        Ok(())
     }
 
     /// Uploads under way name their keys, and attributes wait for theirs: they end before the keys change.
     async fn settle_below(&self, directory: &Arc<Inode>) -> Result<()> {
         for inode in self.tree.all() {
             let below = inode.id != directory.id && self.tree.is_below(inode.id, directory.id);
-            let begun = inode.state().stream.as_ref().is_some_and(|stream| stream.key().is_some());
+            let begun = inode.state().stream.as_ref().is_some_and(|stream| stream.has_begun());
             if below && begun {
                 self.commit(&inode).await?;
             }
@@ -197,6 +204,10 @@ impl Vfs {
 
     /// Copies all objects to the new prefix; the copies of a round that fails are taken back.
     async fn copy_all(&self, prefix: &str, new_prefix: &str, objects: &[Listed]) -> Result<HashMap<String, ETag>> {
+        let longest = objects.iter().map(|object| object.key.len() - prefix.len()).max().unwrap_or(0);
+        if new_prefix.len() + longest > self.store.facts().key_bytes_max {
+            return Err(Error::NameTooLong);
+        }
         let copies = objects.iter().cloned().map(|object: Listed| async move {
             let to = format!("{new_prefix}{}", &object.key[prefix.len()..]);
             let copied = self.copy_listed(&object, &to).await;

@@ -182,7 +182,13 @@ impl Stream {
         self.lock().unsent
     }
 
-    /// The key that the upload has been begun for; `None` while it can still go anywhere.
+    /// Whether its key is fixed, or about to be; until then it can still go anywhere.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.lock().upload.has_begun()
+    }
+
+    /// The key that the upload was begun for, once a request has named it.
     #[must_use]
     pub fn key(&self) -> Option<String> {
         self.lock().key.clone()
@@ -342,14 +348,16 @@ impl Stream {
     async fn perform_all(self: Arc<Self>) {
         let mut tasks: JoinSet<(u64, Event)> = JoinSet::new();
         loop {
-            {
+            let (actions, ended) = {
                 let mut state = self.lock();
-                while let Some(action) = state.upload.poll() {
-                    tasks.spawn(self.prepare(&mut state, action));
-                }
-                if state.upload.outcome().is_some() {
-                    break;
-                }
+                let actions: Vec<_> = std::iter::from_fn(|| state.upload.poll()).collect();
+                (actions, state.upload.outcome().is_some())
+            };
+            for action in actions {
+                tasks.spawn(self.prepare(action));
+            }
+            if ended {
+                break;
             }
             tokio::select! {
                 Some(done) = tasks.join_next() => {
@@ -364,17 +372,21 @@ impl Stream {
         self.ended.notify_waiters();
     }
 
-    /// The future that performs an action; what it needs of the state is taken here, under the lock.
-    fn prepare(&self, state: &mut State, action: Action) -> impl Future<Output = (u64, Event)> + use<> {
+    /// The future that performs an action. The destination is asked without the lock: it has locks of its own.
+    fn prepare(&self, action: Action) -> impl Future<Output = (u64, Event)> + use<> {
         let described = match &action {
             Action::PutWhole(_) => self.destination.describe(Written::All),
             Action::Create => self.destination.describe(Written::Begun),
             Action::PutPart(..) | Action::CopyPart(..) | Action::Complete(..) | Action::Abort(_) => {
-                state.key.clone().map(|key| (key, Headers::default()))
+                self.key().map(|key| (key, Headers::default()))
             }
         };
-        state.key = described.as_ref().map(|(key, _)| key.clone());
-        let (store, condition, base) = (Arc::clone(&self.context.store), state.condition.clone(), self.base.clone());
+        let condition = {
+            let mut state = self.lock();
+            state.key = described.as_ref().map(|(key, _)| key.clone());
+            state.condition.clone()
+        };
+        let (store, base) = (Arc::clone(&self.context.store), self.base.clone());
         async move {
             match described {
                 Some((key, headers)) => perform(store, key, headers, condition, base, action).await,

@@ -261,6 +261,8 @@ fn presigned_urls_are_valid_for_their_time() {
     assert_eq!(replaced("Expires=3600", "Expires=604801"), Some(ErrorCode::AuthorizationQueryParametersError));
     assert_eq!(replaced("Signature=94", "Signature=95"), Some(ErrorCode::SignatureDoesNotMatch));
     assert_eq!(replaced("X-Amz-Date", "X-Amz-Dat"), Some(ErrorCode::AuthorizationQueryParametersError));
+    let old = Sent { query: parse_query("AWSAccessKeyId=a&Expires=1&Signature=b").unwrap(), ..presigned() };
+    assert_eq!(old.verdict().unwrap_err(), ErrorCode::InvalidRequest, "the old signature");
     let both = presigned().set("authorization", "AWS4-HMAC-SHA256 Credential=x");
     assert_eq!(both.verdict().unwrap_err(), ErrorCode::InvalidArgument, "signed in two places");
     let unsigned = presigned().set("x-amz-meta-a", "b");

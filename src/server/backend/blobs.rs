@@ -55,6 +55,12 @@ impl Blobs {
         Ok(Pending { id, path, file: Some(file), bytes: 0 })
     }
 
+    /// Bytes that are free on the disk.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(&self.root)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// Opens a blob for reading.
     pub fn read(&self, id: BlobId) -> io::Result<File> {
         File::open(self.path(id))

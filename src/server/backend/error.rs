@@ -50,6 +50,9 @@ pub enum Error {
     /// An object copied onto itself without a change.
     #[error("a copy onto itself that changes nothing")]
     CopyOntoItself,
+    /// Too few bytes are free.
+    #[error("the disk is full: {0} bytes are free")]
+    DiskFull(u64),
     /// The disk or the index failed, or holds what it should not.
     #[error("storage failed: {0}")]
     Storage(String),

@@ -18,7 +18,7 @@ pub mod uploads;
 pub mod writer;
 
 use crate::server::backend::blobs::Blobs;
-use crate::server::backend::blobs::Pending;
+use crate::server::backend::collect::Collector;
 use crate::server::backend::error::Error;
 use crate::server::backend::error::Result;
 use crate::server::backend::index::OpenError;
@@ -34,26 +34,52 @@ use crate::server::backend::record::UploadRecord;
 use crate::server::backend::tables::Tables;
 use crate::server::backend::writer::Writer;
 use bytes::Bytes;
+use crossbeam_channel::Receiver;
+use crossbeam_channel::Sender;
 use futures_util::stream::BoxStream;
 use redb::Database;
+use std::convert::Infallible;
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 /// Name of the index within the data directory.
 pub const INDEX_FILE: &str = "index.redb";
 /// Name of the directory of blobs within it.
 pub const BLOBS_DIRECTORY: &str = "blobs";
 
-/// The store. Dropped, it commits what waits.
+/// Bytes that stay free on the disk. The index cannot be written to any more after a write to it has failed, so
+/// that what makes it grow is refused before; deleting still works.
+const RESERVE_BYTES: u64 = 64 << 20;
+
+/// The store. Dropped, it commits what waits and closes the index.
 pub struct Backend {
-    // Before the database: the writer must end first.
-    writer: Writer,
-    database: Arc<Database>,
+    writer: Option<Writer>,
+    index: Option<Handle>,
     blobs: Arc<Blobs>,
     readers: Arc<Readers>,
     sync: bool,
+    stopping: Arc<AtomicBool>,
+    // Hung up when the last handle is gone.
+    closed: Receiver<Infallible>,
+}
+
+/// Keeps the index open. Whoever closes it waits until all handles are gone: opened again before, it would be in use.
+#[derive(Clone)]
+pub struct Handle {
+    // Dropped in this order.
+    database: Arc<Database>,
+    _open: Sender<Infallible>,
+}
+
+impl Handle {
+    /// The state now.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        Snapshot::new(&self.database)
+    }
 }
 
 impl Backend {
@@ -63,12 +89,28 @@ impl Backend {
         let storage = |error: io::Error| OpenError::Storage(error.to_string());
         let root = data.join(BLOBS_DIRECTORY);
         let blobs = Arc::new(Blobs::open(root.clone(), opened.run).map_err(storage)?);
-        let database = Arc::new(opened.database);
+        let (open, closed) = crossbeam_channel::bounded(0);
+        let index = Handle { database: Arc::new(opened.database), _open: open };
         let (readers, woken) = Readers::new();
-        let writer = Writer::start(Arc::clone(&database), Arc::clone(&readers), root, sync).map_err(storage)?;
-        let (weak_database, weak_readers) = (Arc::downgrade(&database), Arc::downgrade(&readers));
-        collect::start(weak_database, Arc::clone(&blobs), weak_readers, woken).map_err(storage)?;
-        Ok(Self { writer, database, blobs, readers, sync })
+        let database = Arc::clone(&index.database);
+        let writer = Writer::start(database, Arc::clone(&readers), root, sync).map_err(storage)?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let collector =
+            Collector { blobs: Arc::clone(&blobs), readers: Arc::downgrade(&readers), stopping: Arc::clone(&stopping) };
+        collector.start(index.clone(), woken).map_err(storage)?;
+        Ok(Self { writer: Some(writer), index: Some(index), blobs, readers, sync, stopping, closed })
+    }
+
+    /// Where blobs are made.
+    #[must_use]
+    pub fn blobs(&self) -> &Arc<Blobs> {
+        &self.blobs
+    }
+
+    /// Fails when the disk is as good as full.
+    pub fn check_room(&self) -> Result<()> {
+        let free = self.blobs.free_bytes()?;
+        if free < RESERVE_BYTES { Err(Error::DiskFull(free)) } else { Ok(()) }
     }
 
     /// Whether blobs must be flushed before they are named.
@@ -77,19 +119,14 @@ impl Backend {
         self.sync
     }
 
-    /// Begins a blob. Blocks on the disk.
-    pub fn create_blob(&self) -> io::Result<Pending> {
-        self.blobs.create()
-    }
-
     /// Looks into the index.
     pub async fn read<T, F>(&self, look: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Snapshot) -> Result<T> + Send + 'static,
     {
-        let database = Arc::clone(&self.database);
-        let looked = tokio::task::spawn_blocking(move || look(&Snapshot::new(&database)?)).await;
+        let index = self.index.clone().expect("open until it is dropped");
+        let looked = tokio::task::spawn_blocking(move || look(&index.snapshot()?)).await;
         looked.unwrap_or_else(|error| Err(Error::Storage(error.to_string())))
     }
 
@@ -99,7 +136,7 @@ impl Backend {
         T: Send + 'static,
         F: FnOnce(&mut Tables<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.run(change).await
+        self.writer.as_ref().expect("open until it is dropped").run(change).await
     }
 
     /// To be held from before the index is looked into until the bytes found there have been read.
@@ -112,6 +149,17 @@ impl Backend {
     #[must_use]
     pub fn stream(&self, pieces: Vec<Piece>, reading: Reading) -> BoxStream<'static, io::Result<Bytes>> {
         reading::stream(Arc::clone(&self.blobs), pieces, reading)
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        // First the writer, which commits what waits.
+        self.writer = None;
+        self.index = None;
+        // Nothing is ever sent: this ends when all handles are gone.
+        let _ = self.closed.recv();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The store against a model, across crashes, and with many writers.
 
 use super::*;
+use crate::server::backend::blobs::Pending;
 use crate::server::backend::record::Attributes;
 use crate::server::backend::record::BlobId;
 use crate::server::backend::record::Content;
@@ -74,7 +75,7 @@ impl Store {
         if bytes.is_empty() {
             return (vec![], None);
         }
-        let mut pending = self.get().create_blob().unwrap();
+        let mut pending = self.get().blobs().create().unwrap();
         pending.write(bytes).unwrap();
         pending.close(true).unwrap();
         (vec![Piece::Blob { id: pending.id(), offset: 0, bytes: bytes.len() as u64 }], Some(pending))

@@ -35,6 +35,7 @@ pub async fn object(context: &Context, target: Name) -> Result<Response> {
             return Err(Fault::argument("x-amz-metadata-directive", other, "The directive must be COPY or REPLACE."));
         }
     };
+    context.backend.check_room()?;
     let asked = checksum_algorithm(context)?;
     let copy = CopyObject {
         source: source(context)?,
@@ -71,6 +72,7 @@ pub async fn object(context: &Context, target: Name) -> Result<Response> {
 
 /// `PUT /b/k?partNumber&uploadId` with a source.
 pub async fn part(context: &Context, number: u32, upload: UploadName) -> Result<Response> {
+    context.backend.check_room()?;
     let copy = CopyPart {
         upload,
         number,

@@ -38,6 +38,7 @@ const COMPLETE_BYTES_MAX: u64 = 4 << 20;
 /// `POST /b/k?uploads`.
 pub async fn create(context: &Context, name: Name) -> Result<Response> {
     let attributes = attributes::from_fields(&context.fields)?;
+    context.backend.check_room()?;
     let asked = checksum_algorithm(context)?;
     let (algorithm, scope) = (asked.unwrap_or(DEFAULT_CHECKSUM), checksum_scope(context, asked)?);
     let record = UploadRecord { initiated: context.millis(), attributes, checksum: Some((algorithm, scope)) };

@@ -185,23 +185,9 @@ impl Mounted {
 
     /// How many requests of each kind `work` costs.
     pub async fn cost<T>(&self, work: impl Future<Output = T>) -> (T, BTreeMap<&'static str, u64>) {
-        let ops = [
-            Op::HeadObject,
-            Op::GetObject,
-            Op::PutObject,
-            Op::DeleteObject,
-            Op::DeleteObjects,
-            Op::CopyObject,
-            Op::ListObjects,
-            Op::CreateUpload,
-            Op::PutPart,
-            Op::CopyPart,
-            Op::CompleteUpload,
-            Op::AbortUpload,
-        ];
-        let before: Vec<u64> = ops.iter().map(|op| self.store.calls(*op)).collect();
+        let before: Vec<u64> = Op::ALL.iter().map(|op| self.store.calls(*op)).collect();
         let result = work.await;
-        let spent = ops.iter().zip(before).map(|(op, before)| (op.name(), self.store.calls(*op) - before));
+        let spent = Op::ALL.iter().zip(before).map(|(op, before)| (op.name(), self.store.calls(*op) - before));
         (result, spent.filter(|(_, count)| *count > 0).collect())
     }
 }

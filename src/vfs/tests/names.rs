@@ -160,6 +160,41 @@ async fn directories_are_renamed_with_all_they_hold() {
 }
 
 #[tokio::test]
+async fn files_that_are_being_written_follow_their_directory() {
+    let mounted = Mounted::new();
+    mounted.mkdir("d").await.unwrap();
+    let small = mounted.create("d/small").await.unwrap();
+    mounted.write_at(small, 0, b"one").await.unwrap();
+    let large = mounted.create("d/large").await.unwrap();
+    mounted.write_at(large, 0, &vec![1; 9 << 20]).await.unwrap();
+    mounted.rename("d", "e").await.unwrap();
+    mounted.write_at(small, 3, b"two").await.unwrap();
+    mounted.write_at(large, 9 << 20, b"end").await.unwrap();
+    mounted.close(small).await.unwrap();
+    mounted.close(large).await.unwrap();
+    assert_eq!(mounted.store.keys(), ["e/", "e/large", "e/small"]);
+    assert_eq!(mounted.read("e/small").await.unwrap(), b"onetwo");
+    assert_eq!(mounted.store.bytes("e/large").unwrap().len(), (9 << 20) + 3);
+}
+
+#[tokio::test]
+async fn an_upload_that_named_its_key_before_its_directory_was_renamed_ends_under_the_new_name() {
+    let mounted = Mounted::new();
+    mounted.mkdir("d").await.unwrap();
+    let large = mounted.create("d/f").await.unwrap();
+    mounted.write_at(large, 0, &vec![1; 9 << 20]).await.unwrap();
+    let stream = mounted.vfs.tree.get(mounted.inode("d/f").await.unwrap()).unwrap().state().stream.clone().unwrap();
+    while stream.key().is_none() {
+        tokio::task::yield_now().await;
+    }
+    // As a rename by another thread would, between the last listing and the commit.
+    mounted.vfs.tree.rename(InodeId::ROOT, "d", InodeId::ROOT, "e");
+    mounted.close(large).await.unwrap();
+    assert_eq!(mounted.store.keys(), ["d/", "e/f"]);
+    assert_eq!(mounted.read("e/f").await.unwrap().len(), 9 << 20);
+}
+
+#[tokio::test]
 async fn a_directory_rename_that_fails_half_way_moves_nothing() {
     let mounted = Mounted::new();
     for i in 0..10 {

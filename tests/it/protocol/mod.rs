@@ -7,4 +7,5 @@ mod hostile;
 mod listing;
 mod objects;
 mod raw;
+mod starting;
 mod uploads;

@@ -26,24 +26,7 @@ fn headers(mtime: &str) -> Headers {
 async fn all_calls(lost: Lost) {
     let (memory, store) = stack(Policy::default());
     let each_loses = |op| memory.lose(op, 1, lost.clone());
-    let ops = [
-        Op::HeadBucket,
-        Op::HeadObject,
-        Op::GetObject,
-        Op::PutObject,
-        Op::DeleteObject,
-        Op::DeleteObjects,
-        Op::CopyObject,
-        Op::ListObjects,
-        Op::CreateUpload,
-        Op::PutPart,
-        Op::CopyPart,
-        Op::CompleteUpload,
-        Op::AbortUpload,
-        Op::ListParts,
-        Op::ListUploads,
-    ];
-    ops.into_iter().for_each(each_loses);
+    Op::ALL.into_iter().for_each(each_loses);
     store.head_bucket().await.unwrap();
     let etag = store.put_object("a", payload("12345"), &headers("1"), &Condition::Absent).await.unwrap();
     assert_eq!(store.head_object("a").await.unwrap().etag, etag);
@@ -64,7 +47,7 @@ async fn all_calls(lost: Lost) {
     store.delete_object("a").await.unwrap();
     assert!(store.delete_objects(&["b".into(), "c".into()]).await.unwrap().is_empty());
     assert!(memory.keys().is_empty());
-    for op in ops {
+    for op in Op::ALL {
         assert!(memory.calls(op) >= 2, "{op} was not repeated");
     }
 }
