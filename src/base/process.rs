@@ -1,7 +1,11 @@
-//! What other processes of this machine hold open, as the kernel tells in `/proc`.
+//! Processes of this machine and what they hold open, as the kernel tells in `/proc`.
 
+use rustix::io::Errno;
+use rustix::io::FdFlags;
 use std::fs;
 use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::fd::RawFd;
 
 /// Whether the process (or thread) `pid` has a descriptor that is open on the inode with this number.
 ///
@@ -11,6 +15,29 @@ use std::io;
 #[must_use]
 pub fn holds_inode(pid: u32, inode: u64) -> bool {
     descriptors(pid).is_ok_and(|mut infos| infos.any(|info| inode_of(&info) == Some(inode)))
+}
+
+/// Marks every descriptor but the standard three to be closed in programs that this process starts.
+///
+/// For a start in the background: whoever started us may have left locks or pipes open, and a process that lives for days
+/// would hold them all that time.
+///
+/// # Errors
+/// When the descriptors cannot be listed.
+pub fn keep_descriptors_from_children() -> io::Result<()> {
+    let entries = fs::read_dir("/proc/self/fd")?;
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RawFd>().ok());
+    for number in numbers.filter(|number| *number > 2) {
+        // SAFETY: the descriptor is borrowed for one call that neither closes it nor keeps it. It was open a moment ago;
+        // should it be closed by now, the call answers EBADF, and should its number be another's, that one is marked,
+        // as all are that the standard library opens.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+        match rustix::io::fcntl_setfd(descriptor, FdFlags::CLOEXEC) {
+            Ok(()) | Err(Errno::BADF) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// The process that a thread belongs to; `None` when it is gone, or of another namespace.

@@ -1,6 +1,7 @@
 //! Going into the background: the command starts itself again, waits for one line from the new process, and returns
-//! with what the line says. Nothing is forked, so no thread or lock is lost, and no `unsafe` is needed.
+//! with what the line says. Nothing is forked, so no thread or lock is lost, and no `unsafe` is needed here.
 
+use crate::base::process;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -30,6 +31,7 @@ pub enum Start {
 /// # Errors
 /// When it cannot be started.
 pub fn start(arguments: &[OsString]) -> io::Result<Start> {
+    process::keep_descriptors_from_children()?;
     let mut command = Command::new(std::env::current_exe()?);
     if let [name, rest @ ..] = arguments {
         command.arg0(name).args(rest);

@@ -86,6 +86,16 @@ fn a_mount_goes_into_the_background_and_comes_back_by_umount() {
 }
 
 #[test]
+fn a_mount_in_the_background_holds_nothing_of_who_started_it() {
+    let home = Home::new();
+    let mount = format!("exec 9>lock; flock -n 9; exec {} mount local:data mnt", env!("CARGO_BIN_EXE_brigade"));
+    let shell = |script: &str| run(std::process::Command::new("sh").args(["-ec", script]).current_dir(home.path()));
+    assert_eq!(shell(&mount).status, 0);
+    assert_eq!(shell("flock -n lock true").status, 0, "the lock went with the command that was given it");
+    home.succeeds("umount mnt");
+}
+
+#[test]
 fn a_directory_is_mounted_once_and_data_is_used_once() {
     let home = Home::new();
     home.succeeds("mount local:data mnt");
