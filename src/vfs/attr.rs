@@ -74,6 +74,9 @@ pub struct Posix {
 }
 
 impl Posix {
+    /// The names under which [`write`](Self::write) keeps what belongs to every version.
+    pub const NAMES: [&str; 4] = ["mode", "uid", "gid", "mtime"];
+
     /// Reads the keys that s3fs, rclone, geesefs and gcsfuse write. What cannot be read counts as not there.
     #[must_use]
     pub fn parse(metadata: &Metadata) -> Self {

@@ -10,12 +10,12 @@ use crate::vfs::copy;
 use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::handle::HandleId;
+use crate::vfs::headers::KnownHeaders;
 use crate::vfs::inode::Inode;
 use crate::vfs::inode::InodeId;
 use crate::vfs::inode::State;
 use crate::vfs::inode::Version;
 use crate::vfs::listing::Seen;
-use crate::vfs::lookup::validator;
 use crate::writer::stream::Stream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -113,14 +113,14 @@ impl Vfs {
         let version = Version { etag, size: stream.size(), last_modified: clock::now() };
         let posix = {
             let mut state = inode.state();
-            let sent = state.described.take().unwrap_or_default();
+            let sent = *state.described.take().unwrap_or_default();
             let posix = Posix::parse(&sent.metadata);
             if posix.mtime.is_none() && !state.mtime_set {
                 state.attr.mtime = version.last_modified;
             }
             // Attributes that were set after the headers had gone out are stored by a copy.
             state.deferred = state.posix(posix.mtime.is_some()) != Posix { atime: None, ..posix };
-            state.headers = Some(sent);
+            state.headers = KnownHeaders::of(inode.kind, sent);
             state.attr.size = version.size;
             state.version = Some(version.clone());
             state.stream = None;
@@ -133,7 +133,7 @@ impl Vfs {
         };
         if let Some((directory, name)) = self.tree.place(inode.id) {
             if let Some(key) = stream.key() {
-                self.metadata.put(key, validator(&version), posix);
+                self.learn(key, &version, posix);
             }
             self.entry_added(&directory, &name, Seen::Object(version, Some(posix)));
         }

@@ -22,7 +22,7 @@ impl Destination for FileDestination {
     fn describe(&self, written: Written) -> Option<(String, Headers)> {
         let key = self.tree.key(&self.inode)?;
         let mut state = self.inode.state();
-        let mut headers = state.headers.clone().unwrap_or_default();
+        let mut headers = state.headers.to_headers().unwrap_or_default();
         if headers.storage_class.is_none() {
             headers.storage_class.clone_from(&self.options.storage_class);
         }
@@ -30,7 +30,7 @@ impl Destination for FileDestination {
         headers.content_encoding = None;
         headers.metadata.remove("mtime");
         state.posix(written == Written::All).write(&mut headers.metadata);
-        state.described = Some(headers.clone());
+        state.described = Some(Box::new(headers.clone()));
         Some((key, headers))
     }
 }

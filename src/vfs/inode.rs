@@ -7,6 +7,7 @@ use crate::vfs::attr::Kind;
 use crate::vfs::attr::PERMISSION_MASK;
 use crate::vfs::attr::Posix;
 use crate::vfs::error::Error;
+use crate::vfs::headers::KnownHeaders;
 use crate::vfs::listing::Listing;
 use crate::writer::stream::Stream;
 use std::sync::Arc;
@@ -53,8 +54,8 @@ pub struct State {
     pub attr: Attr,
     /// What is in the bucket; `None` for a file that is not there yet, and for directories.
     pub version: Option<Version>,
-    /// All headers of the object, once a request has told them.
-    pub headers: Option<Headers>,
+    /// What is known of the object's headers.
+    pub headers: KnownHeaders,
     /// When the bucket last confirmed this.
     pub checked: Option<Instant>,
     /// When this mount last changed it; what the bucket was asked before that is old.
@@ -76,7 +77,7 @@ pub struct State {
     /// Whether attributes were changed that the bucket does not have.
     pub deferred: bool,
     /// The headers that went with the request that fixed those of the stream.
-    pub described: Option<Headers>,
+    pub described: Option<Box<Headers>>,
     /// Whether a task will soon store changed attributes.
     pub scheduled: bool,
     /// Tags under which the same contents were known: a copy of an object of several parts has another tag.
@@ -116,7 +117,7 @@ impl Inode {
         let state = State {
             attr,
             version: None,
-            headers: None,
+            headers: KnownHeaders::Nothing,
             checked: None,
             changed: None,
             stream: None,

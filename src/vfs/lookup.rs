@@ -17,6 +17,7 @@ use crate::vfs::attr::Posix;
 use crate::vfs::directory::Remembered;
 use crate::vfs::error::Error;
 use crate::vfs::error::Result;
+use crate::vfs::headers::KnownHeaders;
 use crate::vfs::inode::Inode;
 use crate::vfs::inode::InodeId;
 use crate::vfs::inode::Version;
@@ -186,7 +187,9 @@ impl Vfs {
                 Err(_) => continue,
             };
             let seen = found(object, clock::monotonic()).seen;
-            self.learn(&prefix, &answered, &seen);
+            if let Seen::Object(version, Some(posix)) = &seen {
+                self.learn(format!("{prefix}{answered}"), version, *posix);
+            }
             if &*answered == name {
                 own = Some(seen);
             }
@@ -217,9 +220,10 @@ impl Vfs {
         self.metadata.get(key, &validator(version))
     }
 
-    fn learn(&self, prefix: &str, name: &str, seen: &Seen) {
-        if let Seen::Object(version, Some(posix)) = seen {
-            self.metadata.put(format!("{prefix}{name}"), validator(version), *posix);
+    /// Remembers what listings do not tell.
+    pub(super) fn learn(&self, key: String, version: &Version, posix: Posix) {
+        if !self.store.facts().listing_metadata {
+            self.metadata.put(key, validator(version), posix);
         }
     }
 
@@ -267,7 +271,7 @@ impl Vfs {
                     return Merged::InUse;
                 }
                 if !same {
-                    state.headers = None;
+                    state.headers = KnownHeaders::Nothing;
                     state.aliases.clear();
                 }
                 if !same || posix.is_some() {
@@ -275,7 +279,9 @@ impl Vfs {
                     state.mtime_set = posix.is_some_and(|posix| posix.mtime.is_some());
                 }
                 state.version = Some(version.clone());
-                state.headers = found.headers.clone().or(state.headers.take());
+                if let Some(headers) = &found.headers {
+                    state.headers = KnownHeaders::of(inode.kind, headers.clone());
+                }
                 if posix.is_none() && !(same && state.checked.is_some()) {
                     // A listing alone does not tell mode, owner and times.
                     state.checked = None;
@@ -305,7 +311,7 @@ impl Vfs {
             let posix = Posix::parse(&object.headers.metadata);
             let defaults = self.options.default_attr(Kind::Directory, object.last_modified);
             state.attr = apply(defaults, &posix);
-            state.headers = Some(object.headers);
+            state.headers = KnownHeaders::of(inode.kind, object.headers);
         }
         Ok(())
     }

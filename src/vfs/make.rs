@@ -10,6 +10,7 @@ use crate::vfs::attr::Kind;
 use crate::vfs::attr::Posix;
 use crate::vfs::error::Error;
 use crate::vfs::error::Result;
+use crate::vfs::headers::KnownHeaders;
 use crate::vfs::inode::Inode;
 use crate::vfs::inode::InodeId;
 use crate::vfs::inode::Version;
@@ -70,7 +71,7 @@ impl Vfs {
             let mut state = inode.state();
             state.attr.size = version.size;
             state.version = Some(version.clone());
-            state.headers = Some(headers);
+            state.headers = KnownHeaders::of(Kind::Symlink, headers);
             state.mtime_set = true;
             let now = clock::monotonic();
             (state.checked, state.changed) = (Some(now), Some(now));
@@ -90,7 +91,7 @@ impl Vfs {
             return Err(Error::Invalid("not a symbolic link"));
         }
         let key = self.key_of(&inode)?;
-        let foreign = inode.state().headers.as_ref().and_then(symlink_target);
+        let foreign = inode.state().headers.to_headers().as_ref().and_then(symlink_target);
         if let Some(target) = foreign {
             return Ok(target);
         }

@@ -13,6 +13,7 @@ pub mod destination;
 pub mod directory;
 pub mod error;
 pub mod handle;
+pub mod headers;
 pub mod inode;
 pub mod io;
 pub mod key;

@@ -17,12 +17,13 @@ use crate::vfs::copy;
 use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::handle::HandleId;
+use crate::vfs::headers::DIRECTORY_CONTENT_TYPE;
+use crate::vfs::headers::KnownHeaders;
 use crate::vfs::inode::Inode;
 use crate::vfs::inode::InodeId;
 use crate::vfs::inode::State;
 use crate::vfs::inode::Version;
 use crate::vfs::listing::Seen;
-use crate::vfs::lookup::validator;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -30,9 +31,6 @@ use std::time::SystemTime;
 
 /// How long changes are gathered: programs set owner, permissions and times one after the other, then rename.
 const GATHER: Duration = Duration::from_secs(1);
-
-/// Content type by which directories are known to other tools.
-pub(super) const DIRECTORY_CONTENT_TYPE: &str = "application/x-directory";
 
 /// What is to be changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,7 +138,7 @@ impl Vfs {
 
     /// All headers of a file as the bucket should have them: those that it has, and the attributes that programs see.
     pub(super) async fn headers_to_store(&self, inode: &Inode, key: &str) -> Result<Headers> {
-        let known = inode.state().headers.clone();
+        let known = inode.state().headers.to_headers();
         let mut headers = match known {
             Some(headers) => headers,
             None => self.store.head_object(key).await?.headers,
@@ -157,10 +155,10 @@ impl Vfs {
             let version = moved(&mut state, etag);
             state.deferred = state.posix(true) != Posix { atime: None, ..posix };
             state.mtime_set = true;
-            state.headers = Some(headers);
+            state.headers = KnownHeaders::of(inode.kind, headers);
             version
         };
-        self.metadata.put(key.to_owned(), validator(&version), posix);
+        self.learn(key.to_owned(), &version, posix);
         if let Some((directory, name)) = self.tree.place(inode.id) {
             self.entry_added(&directory, &name, Seen::Object(version, Some(posix)));
         }
@@ -170,7 +168,7 @@ impl Vfs {
     pub(super) async fn put_marker(&self, inode: &Arc<Inode>, key: &str) -> Result<()> {
         let headers = {
             let state = inode.state();
-            let mut headers = state.headers.clone().unwrap_or_default();
+            let mut headers = state.headers.to_headers().unwrap_or_default();
             headers.content_type = Some(DIRECTORY_CONTENT_TYPE.to_owned());
             state.posix(true).write(&mut headers.metadata);
             headers
@@ -179,7 +177,7 @@ impl Vfs {
         let mut state = inode.state();
         state.deferred = state.posix(true) != Posix { atime: None, ..Posix::parse(&headers.metadata) };
         (state.directory.marker, state.directory.described) = (Some(true), true);
-        state.headers = Some(headers);
+        state.headers = KnownHeaders::of(Kind::Directory, headers);
         (state.changed, state.checked) = (Some(clock::monotonic()), Some(clock::monotonic()));
         Ok(())
     }
