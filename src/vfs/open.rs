@@ -142,7 +142,7 @@ impl Vfs {
     /// Closes a file. What no close could commit is committed now.
     ///
     /// # Errors
-    /// What the commit answers; nobody is left to hear of it, so the caller logs it.
+    /// What the commit answers. No program hears of it, so it is logged, unless a close has told it before.
     pub async fn release(&self, handle: HandleId) -> Result<()> {
         let Some(file) = self.handles.remove_file(handle) else { return Err(Error::BadHandle) };
         let inode = Arc::clone(&file.inode);
@@ -153,9 +153,14 @@ impl Vfs {
             file.access.writes() && state.writers == 0
         };
         drop(file);
-        let committed = if last_writer { self.commit(&inode).await } else { Ok(()) };
-        if last_writer {
+        let mut committed = Ok(());
+        if last_writer && inode.state().broken.take().is_none() {
+            let key = self.tree.key(&inode).unwrap_or_default();
+            committed = self.commit(&inode).await;
             inode.state().broken = None;
+            if let Err(error) = &committed {
+                tracing::error!(key, %error, "a file whose last descriptor was closed is not in the bucket");
+            }
         }
         self.tree.let_go(inode);
         committed
