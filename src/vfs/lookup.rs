@@ -92,7 +92,13 @@ impl Vfs {
 
     pub(super) fn entry(&self, inode: Arc<Inode>) -> Entry {
         let ttl = self.options.metadata_ttl;
-        let valid_for = match inode.state().age() {
+        let (age, only_here) = {
+            let state = inode.state();
+            (state.age(), state.version.is_none() && state.stream.is_some())
+        };
+        let valid_for = match age {
+            // Should its commit fail, the name is gone at once.
+            Some(_) if only_here => Duration::ZERO,
             Some(age) => ttl.saturating_sub(age),
             // Nobody else tells of the root.
             None if inode.id == InodeId::ROOT => ttl,

@@ -270,6 +270,11 @@ fn a_write_that_is_not_supported_says_so_and_loses_nothing() {
     assert_eq!(fs::read_to_string(seen.mounted.join("file")).unwrap(), "old contents");
     let seen = seen.remount();
     assert_eq!(fs::read_to_string(seen.mounted.join("file")).unwrap(), "old contents");
+    let file = File::create(seen.mounted.join("new")).unwrap();
+    file.write_all_at(b"0123456789", 0).unwrap();
+    assert_eq!(errno(&file.write_at(b"x", 3).unwrap_err()), Errno::OPNOTSUPP);
+    drop(file);
+    assert!(!seen.mounted.join("new").exists(), "what could not be stored is not there");
     seen.mounted.unmount();
 }
 
