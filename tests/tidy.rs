@@ -66,9 +66,6 @@ const FORBIDDEN: &[(&str, &str)] = &[
 /// Names for what has no name; a module says what it is about.
 const NAMELESS: &[&str] = &["util", "utils", "helper", "helpers", "manager", "common", "misc"];
 
-/// Hosts of package registries, which belong in no file of a program.
-const REGISTRIES: &[&str] = &["crates.io", "pypi.org", "npmjs", "docker.io", "ghcr.io", "deb.debian"];
-
 const LINES_MAX: usize = 500;
 /// Files that are longer, and how long they may be. This list only shrinks.
 const LONGER: &[(&str, usize)] = &[];
@@ -273,11 +270,6 @@ fn check_document(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<
     missing.map(|named| format!("{path}: names `{named}`, which is not there")).collect()
 }
 
-fn check_registries(path: &str, text: &str) -> Vec<String> {
-    let named = REGISTRIES.iter().filter(|host| text.contains(**host));
-    named.map(|host| format!("{path}: names the registry {host}")).collect()
-}
-
 /// The crates that a manifest depends on, for the program and for its tests.
 fn dependencies(manifest: &str) -> Vec<&str> {
     let mut inside = false;
@@ -370,13 +362,6 @@ fn documents_name_files_that_are_there() {
 }
 
 #[test]
-fn no_registry_is_named() {
-    // This file has to name them to look for them.
-    let everything = documents().into_iter().chain(all_rust()).filter(|file| file.path != "tests/tidy.rs");
-    fail_on(everything.flat_map(|file| check_registries(&file.path, &file.text)).collect());
-}
-
-#[test]
 fn each_dependency_says_what_it_saves() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let decisions: String = files("docs/decisions", "md").into_iter().map(|file| file.text).collect();
@@ -443,8 +428,6 @@ fn the_other_checks_find_what_they_look_for() {
     let manifest = "[package]\nname = \"x\"\n[dependencies]\na-b = \"1\"\n# no = 1\nc = { version = \"2\" }\n[lints.rust]\nd = \"warn\"";
     assert_eq!(dependencies(manifest), ["a-b", "c"]);
     assert_eq!(check_decided(&["a-b", "c"], "| a-b | saves much |"), ["Cargo.toml: no document says what c saves"]);
-    assert_eq!(check_registries("d.md", "from pypi.org").len(), 1);
-    assert_eq!(check_registries("d.md", "from s3.example.org").len(), 0);
 }
 
 #[test]
