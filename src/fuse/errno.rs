@@ -24,7 +24,6 @@ pub fn errno(error: &Error) -> Errno {
         Error::MetadataTooLarge => Errno::E2BIG,
         Error::BeingWritten => Errno::EBUSY,
         Error::BadHandle => Errno::EBADF,
-        Error::NoAttribute => Errno::ENODATA,
         Error::Store(error) => of_store(&error.kind),
     }
 }
@@ -68,7 +67,6 @@ pub fn is_remarkable(error: &Error) -> bool {
         | Error::Invalid(_)
         | Error::NameTooLong
         | Error::NameNotUtf8
-        | Error::BadHandle
-        | Error::NoAttribute => false,
+        | Error::BadHandle => false,
     }
 }

@@ -127,8 +127,7 @@ impl Vfs {
             (state.exclusive, state.follows) = (false, None);
             state.kept = None;
             state.aliases.clear();
-            let now = clock::monotonic();
-            (state.checked, state.changed) = (Some(now), Some(now));
+            state.stored_now();
             posix
         };
         if let Some((directory, name)) = self.tree.place(inode.id) {

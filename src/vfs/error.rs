@@ -59,12 +59,20 @@ pub enum Error {
     /// The handle or the inode is not known, or was not opened for this.
     #[error("bad file handle")]
     BadHandle,
-    /// An extended attribute that is not there.
-    #[error("no such attribute")]
-    NoAttribute,
     /// The store failed, for good.
     #[error("{0}")]
     Store(Arc<store::Error>),
+}
+
+impl Error {
+    /// The same for a file that was found before: that its object is not there any more makes it stale.
+    #[must_use]
+    pub fn of_known_file(error: impl Into<Self>) -> Self {
+        match error.into() {
+            Self::NotFound => Self::Stale,
+            other => other,
+        }
+    }
 }
 
 impl From<store::Error> for Error {

@@ -1,5 +1,7 @@
 //! What is known of one file or directory. Where it hangs in the tree is the tree's affair.
 
+use crate::base::clock;
+use crate::reader;
 use crate::store::ETag;
 use crate::store::Headers;
 use crate::vfs::attr::Attr;
@@ -160,6 +162,19 @@ impl State {
     #[must_use]
     pub fn is_ahead(&self) -> bool {
         self.stream.is_some() || self.deferred
+    }
+
+    /// This mount has just put into the bucket what is known here.
+    pub fn stored_now(&mut self) {
+        let now = clock::monotonic();
+        (self.changed, self.checked) = (Some(now), Some(now));
+    }
+
+    /// The committed version under its key, for a reader to be pinned to.
+    #[must_use]
+    pub fn readable(&self, key: String) -> Option<reader::stream::Version> {
+        let Version { etag, size, .. } = self.version.clone()?;
+        Some(reader::stream::Version { key, etag, size })
     }
 
     /// How long ago the bucket confirmed all of this; nothing for what only this mount knows, `None` if it never did.

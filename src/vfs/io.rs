@@ -4,7 +4,6 @@
 
 use crate::base::clock;
 use crate::reader::stream::Stream as Reader;
-use crate::reader::stream::Version;
 use crate::vfs::Vfs;
 use crate::vfs::destination::FileDestination;
 use crate::vfs::error::Error;
@@ -73,11 +72,7 @@ impl Vfs {
             let state = file.inode.state();
             let mut reader = file.reader.lock().expect("no panic happens while a reader is locked");
             let known = reader.as_ref().map(|reader| reader.version().clone());
-            let current = state.version.as_ref().zip(key).map(|(version, key)| Version {
-                key,
-                etag: version.etag.clone(),
-                size: version.size,
-            });
+            let current = key.and_then(|key| state.readable(key));
             match (known, current) {
                 (Some(known), Some(current))
                     if known != current && (known.etag == current.etag || state.aliases.contains(&known.etag)) =>
@@ -89,10 +84,7 @@ impl Vfs {
                 _ => return Err(Error::Stale),
             }
         };
-        moved.begin(offset, u64::from(len)).bytes().await.map_err(|error| match Error::from(error) {
-            Error::NotFound => Error::Stale,
-            other => other,
-        })
+        moved.begin(offset, u64::from(len)).bytes().await.map_err(Error::of_known_file)
     }
 
     /// Reads what the file is now, for handles that may write, or that were opened before there was anything to read.
@@ -109,11 +101,7 @@ impl Vfs {
             self.commit(&file.inode).await?;
         }
         let key = self.key_of(&file.inode)?;
-        let version = {
-            let state = file.inode.state();
-            let version = state.version.as_ref().ok_or(Error::Stale)?;
-            Version { key, etag: version.etag.clone(), size: version.size }
-        };
+        let version = file.inode.state().readable(key).ok_or(Error::Stale)?;
         let reader = {
             let mut reader = file.reader.lock().expect("no panic happens while a reader is locked");
             match &*reader {
@@ -121,11 +109,7 @@ impl Vfs {
                 Some(_) | None => Arc::clone(reader.insert(Reader::new(Arc::clone(&self.reading), version))),
             }
         };
-        let bytes = reader.begin(offset, u64::from(len)).bytes().await;
-        bytes.map_err(|error| match Error::from(error) {
-            Error::NotFound => Error::Stale,
-            other => other,
-        })
+        reader.begin(offset, u64::from(len)).bytes().await.map_err(Error::of_known_file)
     }
 
     /// Writes `bytes` at `offset`, all of them or none that counts, for a program's `thread`.

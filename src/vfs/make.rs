@@ -73,8 +73,7 @@ impl Vfs {
             state.version = Some(version.clone());
             state.headers = KnownHeaders::of(Kind::Symlink, headers);
             state.mtime_set = true;
-            let now = clock::monotonic();
-            (state.checked, state.changed) = (Some(now), Some(now));
+            state.stored_now();
         }
         self.entry_added(&directory, &name, Seen::Object(version, Some(posix)));
         self.touch_directory(&directory);

@@ -175,10 +175,8 @@ impl Vfs {
             Pages::None
         } else {
             state.readers += 1;
-            if let (Some(version), Some(key)) = (&state.version, key) {
-                let version = reader::stream::Version { key, etag: version.etag.clone(), size: version.size };
-                reader = Some(reader::stream::Stream::new(Arc::clone(&self.reading), version));
-            }
+            let version = key.and_then(|key| state.readable(key));
+            reader = version.map(|version| reader::stream::Stream::new(Arc::clone(&self.reading), version));
             match &state.version {
                 // While it is being rewritten its size in the kernel is that of the new version.
                 _ if state.stream.is_some() => Pages::None,
@@ -213,11 +211,7 @@ impl Vfs {
         let Some((directory, name)) = self.tree.place(inode.id).filter(|_| old) else { return Ok(()) };
         let before = inode.state().version.clone();
         let asked = clock::monotonic();
-        let object = self.store.head_object(&self.key_of(inode)?).await;
-        let object = object.map_err(|error| match Error::from(error) {
-            Error::NotFound => Error::Stale,
-            other => other,
-        })?;
+        let object = self.store.head_object(&self.key_of(inode)?).await.map_err(Error::of_known_file)?;
         let now = self.admit_seen(directory.id, &name, &crate::vfs::lookup::found(object, asked));
         let same = now.id == inode.id
             && match (&before, &inode.state().version) {

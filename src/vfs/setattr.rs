@@ -178,7 +178,7 @@ impl Vfs {
         state.deferred = state.posix(true) != Posix { atime: None, ..Posix::parse(&headers.metadata) };
         (state.directory.marker, state.directory.described) = (Some(true), true);
         state.headers = KnownHeaders::of(Kind::Directory, headers);
-        (state.changed, state.checked) = (Some(clock::monotonic()), Some(clock::monotonic()));
+        state.stored_now();
         Ok(())
     }
 
@@ -217,7 +217,6 @@ pub(super) fn moved(state: &mut State, etag: ETag) -> Version {
     }
     let version = Version { etag, size: before.size, last_modified: clock::now() };
     state.version = Some(version.clone());
-    let now = clock::monotonic();
-    (state.changed, state.checked) = (Some(now), Some(now));
+    state.stored_now();
     version
 }
