@@ -65,6 +65,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the same may well succeed a little later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_transient())
+    }
+
     /// The same for a file that was found before: that its object is not there any more makes it stale.
     #[must_use]
     pub fn of_known_file(error: impl Into<Self>) -> Self {

@@ -164,6 +164,12 @@ impl State {
         self.stream.is_some() || self.deferred
     }
 
+    /// The contents have just changed, and with them their time.
+    pub fn written_now(&mut self) {
+        let now = clock::now();
+        (self.attr.mtime, self.attr.ctime, self.mtime_set) = (now, now, false);
+    }
+
     /// This mount has just put into the bucket what is known here.
     pub fn stored_now(&mut self) {
         let now = clock::monotonic();

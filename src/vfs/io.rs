@@ -2,7 +2,6 @@
 //!
 //! What can be answered from memory is answered at once; the rest is a future for somebody who may wait.
 
-use crate::base::clock;
 use crate::reader::stream::Stream as Reader;
 use crate::vfs::Vfs;
 use crate::vfs::destination::FileDestination;
@@ -124,18 +123,19 @@ impl Vfs {
         file.wrote.store(true, Ordering::Relaxed);
         file.writer.is(thread);
         let stream = {
-            let mut state = file.inode.state();
+            let state = file.inode.state();
             if let Some(broken) = &state.broken {
                 return Err(broken.clone());
             }
-            let now = clock::now();
-            (state.attr.mtime, state.attr.ctime, state.mtime_set) = (now, now, false);
             state.stream.clone()
         };
         let mut taken = 0;
         if let Some(stream) = stream.filter(|stream| offset <= stream.size()) {
             match stream.write(offset, bytes) {
-                Ok(all) if all == bytes.len() => return Ok(Answer::Now(())),
+                Ok(all) if all == bytes.len() => {
+                    file.inode.state().written_now();
+                    return Ok(Answer::Now(()));
+                }
                 Ok(some) => taken = some,
                 Err(WriteError::Ended) => {}
                 Err(error) => return Err(error.into()),
@@ -157,7 +157,11 @@ impl Vfs {
             match written.await {
                 // Committed meanwhile by another descriptor: what follows is the next version.
                 Err(WriteError::Ended) if self.is_replaced(&file.inode, &stream) => {}
-                other => return Ok(other?),
+                other => {
+                    other?;
+                    file.inode.state().written_now();
+                    return Ok(());
+                }
             }
         }
     }

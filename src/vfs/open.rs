@@ -229,8 +229,7 @@ impl Vfs {
         let before = {
             let mut state = inode.state();
             state.broken = None;
-            let now = clock::now();
-            (state.attr.mtime, state.attr.ctime, state.mtime_set) = (now, now, false);
+            state.written_now();
             state.attr.size = 0;
             state.follows = None;
             state.stream.replace(fresh)

@@ -93,11 +93,16 @@ impl Vfs {
     fn store_attributes_soon(self: &Arc<Self>, inode: Arc<Inode>) {
         let vfs = Arc::clone(self);
         self.runtime.spawn(async move {
-            tokio::time::sleep(GATHER).await;
-            inode.state().scheduled = false;
-            if let Err(error) = vfs.store_attributes(&inode).await {
+            loop {
+                tokio::time::sleep(GATHER).await;
+                inode.state().scheduled = false;
+                let Err(error) = vfs.store_attributes(&inode).await else { break };
                 let key = vfs.tree.key(&inode).unwrap_or_default();
                 tracing::error!(key, %error, "changed attributes are not in the bucket");
+                let mut state = inode.state();
+                if !state.deferred || std::mem::replace(&mut state.scheduled, true) {
+                    break;
+                }
             }
             vfs.tree.let_go(inode);
         });
@@ -119,20 +124,25 @@ impl Vfs {
             return Ok(());
         }
         let key = self.key_of(inode)?;
+        let stored = self.store_attributes_under(inode, &key).await;
+        // A store that is away for a while gets them later, and an unmount tells of them until then. What it refuses, or
+        // what was replaced meanwhile, is given up.
+        if let Err(error) = &stored {
+            let mut state = inode.state();
+            state.deferred = error.is_transient();
+            state.checked.take_if(|_| !error.is_transient());
+        }
+        stored
+    }
+
+    async fn store_attributes_under(&self, inode: &Arc<Inode>, key: &str) -> Result<()> {
         if inode.kind == Kind::Directory {
-            return self.put_marker(inode, &key).await;
+            return self.put_marker(inode, key).await;
         }
         let version = inode.state().version.clone().ok_or(Error::Stale)?;
-        let headers = self.headers_to_store(inode, &key).await?;
-        let etag = match copy::copy_object(self.store.as_ref(), &key, &version, &key, Some(&headers)).await {
-            Ok(etag) => etag,
-            Err(error) => {
-                let mut state = inode.state();
-                (state.deferred, state.checked) = (false, None);
-                return Err(error.into());
-            }
-        };
-        self.copied(inode, &key, etag, headers);
+        let headers = self.headers_to_store(inode, key).await?;
+        let etag = copy::copy_object(self.store.as_ref(), key, &version, key, Some(&headers)).await?;
+        self.copied(inode, key, etag, headers);
         Ok(())
     }
 

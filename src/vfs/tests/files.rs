@@ -261,6 +261,51 @@ async fn attributes_set_later_are_gathered_into_one_copy() {
     assert_eq!(mounted.store.head_object("f").await.unwrap().headers.metadata["uid"], "9", "stored by itself soon");
 }
 
+#[tokio::test(start_paused = true)]
+async fn attributes_that_a_store_could_not_take_are_told_of_until_it_has_them() {
+    for (name, is_directory) in [("f", false), ("d", true)] {
+        let mounted = Mounted::new();
+        if is_directory {
+            mounted.mkdir(name).await.unwrap();
+        } else {
+            mounted.write(name, b"x").await.unwrap();
+        }
+        let id = mounted.inode(name).await.unwrap();
+        let (op, key) = if is_directory { (Op::PutObject, "d/") } else { (Op::CopyObject, "f") };
+        mounted.store.lose(op, 1, Lost::Request);
+        mounted.vfs.setattr(id, None, Changes { uid: Some(9), ..Changes::default() }).await.unwrap();
+        assert_eq!(mounted.vfs.drain().await.len(), 1, "{name}: whoever unmounts hears of it");
+        assert_eq!(mounted.vfs.pending().files, 1, "{name}");
+        mounted.store.lose(op, 1, Lost::Request);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert_eq!(
+            mounted.store.head_object(key).await.unwrap().headers.metadata["uid"],
+            "9",
+            "{name}: stored at last"
+        );
+        assert_eq!(mounted.vfs.pending().files, 0, "{name}");
+        mounted.store.lose(op, 1, Lost::Refused(StoreKind::AccessDenied));
+        mounted.vfs.setattr(id, None, Changes { uid: Some(10), ..Changes::default() }).await.unwrap();
+        assert_eq!(mounted.vfs.drain().await.len(), 1, "{name}: a refusal is told once");
+        assert_eq!(mounted.vfs.pending().files, 0, "{name}: and given up");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_write_changes_no_time() {
+    let mounted = Mounted::new();
+    mounted.write("f", b"0123456789").await.unwrap();
+    let id = mounted.inode("f").await.unwrap();
+    let mtime = Changes { mtime: Some(UNIX_EPOCH), ..Changes::default() };
+    mounted.vfs.setattr(id, None, mtime).await.unwrap();
+    let handle = mounted.open("f", WRITE).await.unwrap();
+    assert!(mounted.write_at(handle, 3, b"x").await.is_err());
+    mounted.close(handle).await.unwrap();
+    mounted.rename("f", "g").await.unwrap();
+    let attr = mounted.again().vfs.lookup(InodeId::ROOT, OsStr::new("g")).await.unwrap().attr;
+    assert_eq!(attr.mtime, UNIX_EPOCH);
+}
+
 #[tokio::test]
 async fn a_removed_file_that_is_being_written_goes_nowhere() {
     let mounted = Mounted::new();
