@@ -8,6 +8,7 @@ use crate::server::attributes::insert;
 use crate::server::fault::Fault;
 use crate::wire::checksum::Checksum;
 use crate::wire::etag::ETag;
+use crate::wire::xml::Document;
 use crate::wire::xml::ErrorDocument;
 use bytes::Bytes;
 

@@ -42,9 +42,11 @@ use crate::store::ops::Operation;
 use crate::store::provider::Addressing;
 use crate::store::provider::Integrity;
 use crate::store::provider::Provider;
+use crate::store::provider::Signature;
 use crate::wire::date;
 use crate::wire::etag::ETag;
 use crate::wire::xml;
+use crate::wire::xml::Document;
 use crate::wire::xml::ErrorDocument;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -79,6 +81,10 @@ pub struct Options {
     pub addressing: Option<Addressing>,
     /// How bytes are protected; as the provider's row says if `None`.
     pub integrity: Option<Integrity>,
+    /// How requests are signed; as the provider's row says if `None`.
+    pub signature: Option<Signature>,
+    /// What was found out of the store; what the provider's row says if `None`.
+    pub facts: Option<Facts>,
 }
 
 impl Options {
@@ -86,7 +92,16 @@ impl Options {
     #[must_use]
     pub fn new(bucket: impl Into<String>, provider: &'static Provider) -> Self {
         let bucket = bucket.into();
-        Self { bucket, provider, endpoint: None, region: None, addressing: None, integrity: None }
+        Self {
+            bucket,
+            provider,
+            endpoint: None,
+            region: None,
+            addressing: None,
+            integrity: None,
+            signature: None,
+            facts: None,
+        }
     }
 }
 
@@ -126,7 +141,7 @@ impl Client {
         Ok(Self {
             transport,
             credentials,
-            facts: options.provider.facts.clone(),
+            facts: options.facts.clone().unwrap_or_else(|| options.provider.facts.clone()),
             integrity: options.integrity.unwrap_or(by_row),
             site: RwLock::new(Arc::new(site)),
             signer: Signer::default(),

@@ -21,6 +21,8 @@ pub enum Op {
     DeleteObjects,
     /// `CopyObject`
     CopyObject,
+    /// `MoveObject`, which S3 does not have
+    MoveObject,
     /// `ListObjectsV2`
     ListObjects,
     /// `CreateMultipartUpload`
@@ -41,7 +43,7 @@ pub enum Op {
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::HeadBucket,
         Self::HeadObject,
         Self::GetObject,
@@ -49,6 +51,7 @@ impl Op {
         Self::DeleteObject,
         Self::DeleteObjects,
         Self::CopyObject,
+        Self::MoveObject,
         Self::ListObjects,
         Self::CreateUpload,
         Self::PutPart,
@@ -70,6 +73,7 @@ impl Op {
             Self::DeleteObject => "DeleteObject",
             Self::DeleteObjects => "DeleteObjects",
             Self::CopyObject => "CopyObject",
+            Self::MoveObject => "MoveObject",
             Self::ListObjects => "ListObjectsV2",
             Self::CreateUpload => "CreateMultipartUpload",
             Self::PutPart => "UploadPart",

@@ -14,6 +14,7 @@ mod metadata;
 mod ops;
 pub mod provider;
 
+pub use crate::wire::dialect::Dialect;
 pub use crate::wire::etag::ETag;
 pub use error::Error;
 pub use error::Kind;
@@ -44,6 +45,16 @@ pub struct Facts {
     pub multi_delete: bool,
     /// A part can be copied from another object.
     pub copy_part: bool,
+    /// A copy can be bound to the tag of its source.
+    pub copy_conditions: bool,
+    /// An object can be moved to another key by one request.
+    pub move_object: bool,
+    /// User metadata is kept with objects.
+    pub user_metadata: bool,
+    /// All parts but the last must have one size, and the last must not be larger.
+    pub equal_parts: bool,
+    /// The storage classes that may be asked for; any if there are none here.
+    pub storage_classes: &'static [&'static str],
     /// A listing carries the user metadata of each object (MinIO's `metadata=true`, which the bundled backend has too).
     pub listing_metadata: bool,
     /// Bytes; smallest part that is not the last.
@@ -66,6 +77,11 @@ impl Facts {
         conditional_writes: true,
         multi_delete: true,
         copy_part: true,
+        copy_conditions: true,
+        move_object: false,
+        user_metadata: true,
+        equal_parts: false,
+        storage_classes: &[],
         listing_metadata: false,
         part_bytes_min: 5 << 20,
         part_bytes_max: 5 << 30,
@@ -272,6 +288,13 @@ pub trait Store: Send + Sync + 'static {
     /// Copies an object within the bucket, up to [`Facts::put_bytes_max`]. `headers` replaces those of the source;
     /// `None` keeps them.
     async fn copy_object(&self, source: &CopySource, key: &str, headers: Option<&Headers>) -> Result<ETag>;
+
+    /// Moves an object to another key, where [`Facts::move_object`] says so; like a copy followed by the removal of its
+    /// source, in one request. Headers are kept.
+    async fn move_object(&self, source: &CopySource, key: &str) -> Result<()> {
+        let _ = source;
+        Err(Error::new(Op::MoveObject, key, Kind::NotImplemented, "the store cannot move objects"))
+    }
 
     /// One page of keys.
     async fn list_objects(&self, request: &ListObjects) -> Result<ListPage>;

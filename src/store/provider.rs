@@ -2,6 +2,7 @@
 
 use crate::http::Error;
 use crate::http::Origin;
+use crate::store::Dialect;
 use crate::store::Facts;
 
 /// How the bucket is named in a request.
@@ -20,10 +21,28 @@ pub enum Addressing {
 pub enum Integrity {
     /// CRC-64/NVME, kept by the store with the object and compared for the whole of it at complete.
     Crc64Nvme,
-    /// The SHA-256 of the body is part of the signature. Costs the most CPU, understood by every store.
+    /// CRC-32C, kept by the store with the object or part.
+    Crc32c,
+    /// `Content-MD5`, which every store of every dialect compares.
+    Md5,
+    /// The SHA-256 of the body is part of the signature. Costs the most CPU, understood by every store that takes
+    /// signatures of version 4.
     SignedSha256,
     /// By what carries it: TLS, or nothing.
     Transport,
+}
+
+/// How requests are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// `AWS4-HMAC-SHA256`.
+    Aws4,
+    /// `jingdong`, HMAC-SHA1.
+    Jingdong,
+    /// `WOS`, HMAC-SHA1: the first one of Wangsu.
+    Wos2,
+    /// `WOS-HMAC-SHA256`: the current one of Wangsu.
+    Wos4,
 }
 
 /// One provider.
@@ -31,8 +50,16 @@ pub enum Integrity {
 pub struct Provider {
     /// What `--provider` calls it.
     pub name: &'static str,
+    /// How it speaks.
+    pub dialect: Dialect,
+    /// How requests to it are signed.
+    pub signature: Signature,
+    /// Whether requests carry `Date` beside the signature's own date.
+    pub sends_date: bool,
     /// What its store can do.
     pub facts: Facts,
+    /// Nobody knows whether the facts are true of the store at hand; to be found out before they are relied on.
+    pub to_be_probed: bool,
     /// How it likes buckets to be named.
     pub addressing: Addressing,
     /// The region to sign for when none is given.
@@ -46,7 +73,11 @@ pub struct Provider {
 const ROWS: &[Provider] = &[
     Provider {
         name: "s3",
+        dialect: Dialect::S3,
+        signature: Signature::Aws4,
+        sends_date: false,
         facts: Facts::S3,
+        to_be_probed: false,
         addressing: Addressing::Auto,
         region: "us-east-1",
         endpoint: None,
@@ -55,7 +86,11 @@ const ROWS: &[Provider] = &[
     },
     Provider {
         name: "aws",
+        dialect: Dialect::S3,
+        signature: Signature::Aws4,
+        sends_date: false,
         facts: Facts::S3,
+        to_be_probed: false,
         addressing: Addressing::Auto,
         region: "us-east-1",
         endpoint: Some("https://s3.{region}.amazonaws.com"),
@@ -63,7 +98,11 @@ const ROWS: &[Provider] = &[
     },
     Provider {
         name: "brigade",
+        dialect: Dialect::S3,
+        signature: Signature::Aws4,
+        sends_date: false,
         facts: Facts { listing_metadata: true, ..Facts::S3 },
+        to_be_probed: false,
         addressing: Addressing::Path,
         region: "us-east-1",
         endpoint: None,
@@ -71,11 +110,67 @@ const ROWS: &[Provider] = &[
     },
     Provider {
         name: "minio",
+        dialect: Dialect::S3,
+        signature: Signature::Aws4,
+        sends_date: false,
         facts: Facts { listing_metadata: true, ..Facts::S3 },
+        to_be_probed: false,
         addressing: Addressing::Path,
         region: "us-east-1",
         endpoint: None,
         integrity: [Integrity::Transport, Integrity::SignedSha256],
+    },
+    Provider {
+        name: "jdcloud",
+        dialect: Dialect::S3,
+        signature: Signature::Aws4,
+        // The vendor's header page says that x-amz-date is not supported, its examples use it.
+        sends_date: true,
+        facts: Facts { conditional_writes: false, copy_conditions: false, key_bytes_max: 1022, ..Facts::S3 },
+        to_be_probed: true,
+        addressing: Addressing::VirtualHost,
+        region: "cn-north-1",
+        endpoint: Some("https://s3.{region}.jdcloud-oss.com"),
+        integrity: [Integrity::Transport, Integrity::SignedSha256],
+    },
+    Provider {
+        name: "jss",
+        dialect: Dialect::Jss,
+        signature: Signature::Jingdong,
+        sends_date: true,
+        facts: Facts {
+            conditional_writes: false,
+            multi_delete: false,
+            copy_part: false,
+            copy_conditions: true,
+            move_object: true,
+            key_bytes_max: 1022,
+            storage_classes: &["STANDARD", "REDUCED_REDUNDANCY"],
+            ..Facts::S3
+        },
+        to_be_probed: true,
+        addressing: Addressing::Path,
+        region: "cn-north-1",
+        endpoint: Some("https://oss.{region}.jcloudcs.com"),
+        integrity: [Integrity::Transport, Integrity::Md5],
+    },
+    Provider {
+        name: "wos",
+        dialect: Dialect::Wos,
+        signature: Signature::Wos2,
+        sends_date: true,
+        facts: Facts {
+            conditional_writes: false,
+            copy_part: false,
+            key_bytes_max: 500,
+            storage_classes: &["Standard", "IA", "Archive"],
+            ..Facts::S3
+        },
+        to_be_probed: true,
+        addressing: Addressing::Auto,
+        region: "cn-east-1",
+        endpoint: None,
+        integrity: [Integrity::Transport, Integrity::Md5],
     },
 ];
 

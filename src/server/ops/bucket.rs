@@ -12,6 +12,7 @@ use crate::server::ops::owner;
 use crate::server::reply;
 use crate::wire::error_code::ErrorCode;
 use crate::wire::xml;
+use crate::wire::xml::Document;
 
 /// Where a bucket is that says nothing of it.
 const DEFAULT_REGION: &str = "us-east-1";

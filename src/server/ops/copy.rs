@@ -23,6 +23,7 @@ use crate::wire::error_code::ErrorCode;
 use crate::wire::etag::ETag;
 use crate::wire::range;
 use crate::wire::xml;
+use crate::wire::xml::Document;
 use std::ops::Range;
 
 /// `PUT /b/k` with a source.

@@ -16,6 +16,7 @@ use crate::server::reply;
 use crate::server::route::KEY_BYTES_MAX;
 use crate::wire::error_code::ErrorCode;
 use crate::wire::xml;
+use crate::wire::xml::Document;
 
 /// The most keys of one request.
 const KEYS_MAX: usize = 1000;

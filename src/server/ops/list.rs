@@ -14,6 +14,7 @@ use crate::server::route;
 use crate::server::route::ListObjects;
 use crate::server::route::ListVersion;
 use crate::wire::xml;
+use crate::wire::xml::Document;
 use crate::wire::xml::Paging;
 use std::collections::BTreeMap;
 

@@ -31,6 +31,7 @@ use crate::wire::error_code::ErrorCode;
 use crate::wire::etag::ETag;
 use crate::wire::uri;
 use crate::wire::xml;
+use crate::wire::xml::Document;
 
 /// Bytes; ten thousand parts, each with number, tag and a SHA-256.
 const COMPLETE_BYTES_MAX: u64 = 4 << 20;

@@ -13,6 +13,7 @@ use crate::server::reply;
 use crate::server::route::ListUploads;
 use crate::wire::etag::ETag;
 use crate::wire::xml;
+use crate::wire::xml::Document;
 
 /// `GET /b?uploads`.
 pub async fn uploads(context: &Context, bucket: String, list: ListUploads) -> Result<Response> {
@@ -31,6 +32,7 @@ pub async fn uploads(context: &Context, bucket: String, list: ListUploads) -> Re
         upload_id: id,
         initiated: record.initiated.time(),
         storage_class: Some(attributes::class_name(&record.attributes).to_owned()),
+        is_encrypted: None,
         owner: Some(owner()),
     };
     let document = xml::ListUploads {

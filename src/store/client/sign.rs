@@ -151,8 +151,10 @@ fn payload_hash(call: &Call, integrity: Integrity) -> String {
     let is_data = matches!(call.op, Op::PutObject | Op::PutPart);
     match integrity {
         _ if call.pieces.iter().all(bytes::Bytes::is_empty) => sigv4::EMPTY_SHA256.to_owned(),
-        Integrity::Crc64Nvme | Integrity::Transport if is_data => sigv4::UNSIGNED_PAYLOAD.to_owned(),
-        Integrity::Crc64Nvme | Integrity::Transport | Integrity::SignedSha256 => {
+        Integrity::Crc64Nvme | Integrity::Crc32c | Integrity::Md5 | Integrity::Transport if is_data => {
+            sigv4::UNSIGNED_PAYLOAD.to_owned()
+        }
+        Integrity::Crc64Nvme | Integrity::Crc32c | Integrity::Md5 | Integrity::Transport | Integrity::SignedSha256 => {
             let mut sha256 = Sha256::new();
             for piece in &call.pieces {
                 sha256.update(piece);

@@ -15,6 +15,7 @@ use crate::wire::xml::Checksums;
 use crate::wire::xml::CompletePart;
 use crate::wire::xml::CompleteRequest;
 use crate::wire::xml::CompleteResult;
+use crate::wire::xml::Document;
 
 pub(crate) struct CompleteUpload<'a> {
     pub key: &'a str,

@@ -12,6 +12,7 @@ use crate::store::ops::document;
 use crate::wire::copy_source;
 use crate::wire::etag::ETag;
 use crate::wire::xml::CopyObjectResult;
+use crate::wire::xml::Document;
 
 pub(crate) struct CopyObject<'a> {
     pub bucket: &'a str,

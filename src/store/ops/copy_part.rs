@@ -14,6 +14,7 @@ use crate::store::ops::Operation;
 use crate::store::ops::document;
 use crate::wire::range;
 use crate::wire::xml::CopyPartResult;
+use crate::wire::xml::Document;
 use std::ops::Range;
 
 pub(crate) struct CopyPart<'a> {

@@ -9,6 +9,7 @@ use crate::store::ops::Answer;
 use crate::store::ops::Call;
 use crate::store::ops::Operation;
 use crate::store::ops::document;
+use crate::wire::xml::Document;
 use crate::wire::xml::InitiateResult;
 
 pub(crate) struct CreateUpload<'a> {

@@ -12,6 +12,7 @@ use crate::store::ops::document;
 use crate::store::ops::failure;
 use crate::wire::xml::Delete;
 use crate::wire::xml::DeleteResult;
+use crate::wire::xml::Document;
 use data_encoding::BASE64;
 use md5::Digest;
 use md5::Md5;

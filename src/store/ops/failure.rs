@@ -11,6 +11,7 @@ use crate::store::ops::Answer;
 use crate::store::ops::Call;
 use crate::store::ops::text;
 use crate::wire::error_code::ErrorCode;
+use crate::wire::xml::Document;
 use crate::wire::xml::ErrorDocument;
 use std::time::Duration;
 

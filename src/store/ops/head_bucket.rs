@@ -9,6 +9,7 @@ use crate::store::ops::Call;
 use crate::store::ops::Operation;
 use crate::store::ops::document;
 use crate::wire::xml;
+use crate::wire::xml::Document;
 
 pub(crate) struct HeadBucket;
 

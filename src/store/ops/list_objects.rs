@@ -13,6 +13,7 @@ use crate::store::ops::Call;
 use crate::store::ops::Operation;
 use crate::store::ops::document;
 use crate::wire::xml;
+use crate::wire::xml::Document;
 use crate::wire::xml::Paging;
 
 pub(crate) struct ListObjectsCall<'a> {

@@ -48,6 +48,7 @@ use crate::store::Op;
 use crate::store::Result;
 use crate::wire::etag::ETag;
 use crate::wire::xml;
+use crate::wire::xml::Document;
 use crate::wire::xml::ErrorDocument;
 use bytes::Bytes;
 

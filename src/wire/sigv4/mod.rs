@@ -8,6 +8,8 @@ mod chunks;
 mod presigned;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wos_tests;
 
 pub use authorization::Authorization;
 pub use chunks::ChunkSigner;
@@ -50,6 +52,16 @@ pub const AWS4: Scheme = Scheme {
     terminator: "aws4_request",
     header_prefix: "x-amz-",
     query_prefix: "X-Amz-",
+};
+
+/// Wangsu's (CDNetworks, "Authentication Header"; the vendor's SDK).
+pub const WOS4: Scheme = Scheme {
+    algorithm: "WOS-HMAC-SHA256",
+    key_prefix: "WOS",
+    service: "wos",
+    terminator: "wos_request",
+    header_prefix: "x-wos-",
+    query_prefix: "X-Wos-",
 };
 
 /// Payload hash of a request whose body is not signed.

@@ -1,9 +1,11 @@
 //! Documents about buckets.
 
 use crate::wire::date;
+use crate::wire::xml::Document;
 use crate::wire::xml::Error;
 use crate::wire::xml::Owner;
 use crate::wire::xml::Result;
+use crate::wire::xml::Style;
 use crate::wire::xml::out::Out;
 use crate::wire::xml::tree::Element;
 use std::time::SystemTime;
@@ -26,14 +28,10 @@ pub struct Bucket {
     pub created: SystemTime,
 }
 
-impl ListBuckets {
+impl Document for ListBuckets {
     const ROOT: &'static str = "ListAllMyBucketsResult";
 
-    /// Reads the document.
-    ///
-    /// # Errors
-    /// When it is not one.
-    pub fn parse(document: &[u8]) -> Result<Self> {
+    fn parse(document: &[u8]) -> Result<Self> {
         let root = Element::parse(document, Self::ROOT)?;
         let owner = root.child("Owner").map(Owner::read).unwrap_or_default();
         let all = root.child("Buckets").map(|list| list.children.as_slice()).unwrap_or_default();
@@ -45,10 +43,8 @@ impl ListBuckets {
         Ok(Self { owner, buckets })
     }
 
-    /// Writes the document.
-    #[must_use]
-    pub fn write(&self) -> String {
-        let mut out = Out::new(Self::ROOT);
+    fn write_in(&self, style: Style) -> String {
+        let mut out = Out::new(style, Self::ROOT);
         self.owner.write("Owner", &mut out);
         out.open("Buckets");
         for bucket in &self.buckets {
@@ -69,24 +65,18 @@ pub struct LocationConstraint {
     pub region: Option<String>,
 }
 
-impl LocationConstraint {
+impl Document for LocationConstraint {
     const ROOT: &'static str = "LocationConstraint";
 
-    /// Reads the document.
-    ///
-    /// # Errors
-    /// When it is not one.
-    pub fn parse(document: &[u8]) -> Result<Self> {
+    fn parse(document: &[u8]) -> Result<Self> {
         let root = Element::parse(document, Self::ROOT)?;
         // Some stores nest the element in one of the same name.
         let text = root.text(Self::ROOT).unwrap_or(&root.text).trim();
         Ok(Self { region: (!text.is_empty()).then(|| text.to_owned()) })
     }
 
-    /// Writes the document.
-    #[must_use]
-    pub fn write(&self) -> String {
-        let mut out = Out::new(Self::ROOT);
+    fn write_in(&self, style: Style) -> String {
+        let mut out = Out::new(style, Self::ROOT);
         out.text(self.region.as_deref().unwrap_or_default());
         out.finish()
     }
@@ -99,21 +89,15 @@ pub struct CreateBucketConfiguration {
     pub region: Option<String>,
 }
 
-impl CreateBucketConfiguration {
+impl Document for CreateBucketConfiguration {
     const ROOT: &'static str = "CreateBucketConfiguration";
 
-    /// Reads the document.
-    ///
-    /// # Errors
-    /// When it is not one.
-    pub fn parse(document: &[u8]) -> Result<Self> {
+    fn parse(document: &[u8]) -> Result<Self> {
         Ok(Self { region: Element::parse(document, Self::ROOT)?.filled("LocationConstraint") })
     }
 
-    /// Writes the document.
-    #[must_use]
-    pub fn write(&self) -> String {
-        let mut out = Out::new(Self::ROOT);
+    fn write_in(&self, style: Style) -> String {
+        let mut out = Out::new(style, Self::ROOT);
         out.leaf_if("LocationConstraint", self.region.as_deref());
         out.finish()
     }

@@ -3,8 +3,10 @@
 use crate::wire::date;
 use crate::wire::etag::ETag;
 use crate::wire::xml::Checksums;
+use crate::wire::xml::Document;
 use crate::wire::xml::Error;
 use crate::wire::xml::Result;
+use crate::wire::xml::Style;
 use crate::wire::xml::out::Out;
 use crate::wire::xml::read_checksums;
 use crate::wire::xml::tree::Element;
@@ -25,14 +27,10 @@ macro_rules! copy_result {
             pub checksums: Checksums,
         }
 
-        impl $name {
+        impl Document for $name {
             const ROOT: &'static str = stringify!($name);
 
-            /// Reads the document.
-            ///
-            /// # Errors
-            /// When it is not one.
-            pub fn parse(document: &[u8]) -> Result<Self> {
+            fn parse(document: &[u8]) -> Result<Self> {
                 let root = Element::parse(document, Self::ROOT)?;
                 let last_modified = match root.filled("LastModified") {
                     Some(text) => Some(date::parse(&text).ok_or(Error::Invalid("LastModified"))?),
@@ -42,10 +40,8 @@ macro_rules! copy_result {
                 Ok(Self { etag, last_modified, checksums: read_checksums(&root) })
             }
 
-            /// Writes the document.
-            #[must_use]
-            pub fn write(&self) -> String {
-                let mut out = Out::new(Self::ROOT);
+            fn write_in(&self, style: Style) -> String {
+                let mut out = Out::new(style, Self::ROOT);
                 out.leaf_if("LastModified", self.last_modified.map(date::iso8601).as_deref());
                 out.leaf("ETag", &self.etag.quoted());
                 write_checksums(&self.checksums, &mut out);

@@ -1,7 +1,9 @@
 //! Deleting many objects with one request.
 
+use crate::wire::xml::Document;
 use crate::wire::xml::Error;
 use crate::wire::xml::Result;
+use crate::wire::xml::Style;
 use crate::wire::xml::out::Out;
 use crate::wire::xml::tree::Element;
 
@@ -16,14 +18,10 @@ pub struct Delete {
     pub names_versions: bool,
 }
 
-impl Delete {
+impl Document for Delete {
     const ROOT: &'static str = "Delete";
 
-    /// Reads the document.
-    ///
-    /// # Errors
-    /// When it is not one.
-    pub fn parse(document: &[u8]) -> Result<Self> {
+    fn parse(document: &[u8]) -> Result<Self> {
         let root = Element::parse(document, Self::ROOT)?;
         let mut request = Self { quiet: root.flag("Quiet")?, ..Self::default() };
         for object in root.all("Object") {
@@ -33,10 +31,8 @@ impl Delete {
         Ok(request)
     }
 
-    /// Writes the document. Keys must be such that [`super::can_carry`] them.
-    #[must_use]
-    pub fn write(&self) -> String {
-        let mut out = Out::new(Self::ROOT);
+    fn write_in(&self, style: Style) -> String {
+        let mut out = Out::new(style, Self::ROOT);
         out.value("Quiet", self.quiet);
         for key in &self.keys {
             out.open("Object");
@@ -67,14 +63,10 @@ pub struct DeleteError {
     pub message: String,
 }
 
-impl DeleteResult {
+impl Document for DeleteResult {
     const ROOT: &'static str = "DeleteResult";
 
-    /// Reads the document.
-    ///
-    /// # Errors
-    /// When it is not one.
-    pub fn parse(document: &[u8]) -> Result<Self> {
+    fn parse(document: &[u8]) -> Result<Self> {
         let root = Element::parse(document, Self::ROOT)?;
         let deleted = root.all("Deleted").map(|element| Ok(element.required("Key")?.to_owned()));
         let error = |element: &Element| {
@@ -88,10 +80,8 @@ impl DeleteResult {
         })
     }
 
-    /// Writes the document; for a quiet request the caller leaves `deleted` empty.
-    #[must_use]
-    pub fn write(&self) -> String {
-        let mut out = Out::new(Self::ROOT);
+    fn write_in(&self, style: Style) -> String {
+        let mut out = Out::new(style, Self::ROOT);
         for key in &self.deleted {
             out.open("Deleted");
             out.leaf("Key", key);

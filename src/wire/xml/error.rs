@@ -1,6 +1,8 @@
 //! The body of a failed answer.
 
+use crate::wire::xml::Document;
 use crate::wire::xml::Result;
+use crate::wire::xml::Style;
 use crate::wire::xml::out::Out;
 use crate::wire::xml::out::is_name;
 use crate::wire::xml::tree::Element;
@@ -24,15 +26,11 @@ pub struct ErrorDocument {
     pub details: Vec<(String, String)>,
 }
 
-impl ErrorDocument {
+impl Document for ErrorDocument {
     /// The root element, by which an error inside of a 200 is known.
-    pub const ROOT: &'static str = "Error";
+    const ROOT: &'static str = "Error";
 
-    /// Reads the document.
-    ///
-    /// # Errors
-    /// When it is not one.
-    pub fn parse(document: &[u8]) -> Result<Self> {
+    fn parse(document: &[u8]) -> Result<Self> {
         let root = Element::parse(document, Self::ROOT)?;
         let mut error = Self { code: root.required("Code")?.trim().to_owned(), ..Self::default() };
         for child in root.children {
@@ -49,13 +47,8 @@ impl ErrorDocument {
         Ok(error)
     }
 
-    /// Writes the document.
-    ///
-    /// # Panics
-    /// When a detail's name cannot be an element's.
-    #[must_use]
-    pub fn write(&self) -> String {
-        let mut out = Out::plain(Self::ROOT);
+    fn write_in(&self, style: Style) -> String {
+        let mut out = Out::plain(style, Self::ROOT);
         out.leaf("Code", &self.code);
         out.leaf("Message", &self.message);
         out.leaf_if("Resource", self.resource.as_deref());

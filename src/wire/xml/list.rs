@@ -3,9 +3,11 @@
 use crate::wire::date;
 use crate::wire::etag::ETag;
 use crate::wire::uri;
+use crate::wire::xml::Document;
 use crate::wire::xml::Error;
 use crate::wire::xml::Owner;
 use crate::wire::xml::Result;
+use crate::wire::xml::Style;
 use crate::wire::xml::out::Out;
 use crate::wire::xml::out::can_carry;
 use crate::wire::xml::out::is_name;
@@ -93,14 +95,10 @@ pub struct Content {
     pub user_metadata: Option<BTreeMap<String, String>>,
 }
 
-impl ListObjects {
+impl Document for ListObjects {
     const ROOT: &'static str = "ListBucketResult";
 
-    /// Reads the document, of either version.
-    ///
-    /// # Errors
-    /// When it is not one.
-    pub fn parse(document: &[u8]) -> Result<Self> {
+    fn parse(document: &[u8]) -> Result<Self> {
         let root = Element::parse(document, Self::ROOT)?;
         let encoding = match root.filled("EncodingType").as_deref() {
             None => Encoding::Plain,
@@ -124,10 +122,8 @@ impl ListObjects {
         })
     }
 
-    /// Writes the document.
-    #[must_use]
-    pub fn write(&self) -> String {
-        let mut out = Out::new(Self::ROOT);
+    fn write_in(&self, style: Style) -> String {
+        let mut out = Out::new(style, Self::ROOT);
         out.leaf("Name", &self.name);
         out.leaf("Prefix", &self.encoding.encode(&self.prefix));
         self.paging.write(self.encoding, &mut out);

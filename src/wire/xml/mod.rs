@@ -13,6 +13,7 @@ mod out;
 mod tree;
 mod uploads;
 
+pub use crate::wire::document::Error;
 pub use bucket::Bucket;
 pub use bucket::CreateBucketConfiguration;
 pub use bucket::ListBuckets;
@@ -39,9 +40,6 @@ pub use uploads::Upload;
 
 use std::collections::BTreeMap;
 
-/// The namespace of Amazon's documents.
-const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
-
 /// Checksums as documents carry them: algorithm (`CRC64NVME`) to base64, from elements named `ChecksumCRC64NVME`.
 pub type Checksums = BTreeMap<String, String>;
 
@@ -54,33 +52,50 @@ pub struct Owner {
     pub display_name: String,
 }
 
-/// Why a document cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// Not UTF-8, not well formed, or with a document type.
-    #[error("malformed XML: {0}")]
-    Malformed(String),
-    /// Deeper or larger than any document of S3.
-    #[error("the XML is nested too deeply or has too many elements")]
-    TooLarge,
-    /// Another document than was expected.
-    #[error("expected the document {expected}, found {found:?}")]
-    Unexpected {
-        /// The root element that should have been there.
-        expected: &'static str,
-        /// The root element that was.
-        found: String,
-    },
-    /// An element that must be there is not.
-    #[error("the element {0} is missing")]
-    Missing(&'static str),
-    /// An element's text is not what it must be.
-    #[error("the element {0} has no sensible value")]
-    Invalid(&'static str),
-}
-
 /// What reading a document answers.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// How a dialect of XML writes the head of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// What stands before the root element.
+    declaration: &'static str,
+    /// The namespace of the root element.
+    namespace: &'static str,
+}
+
+impl Style {
+    /// Amazon's.
+    pub const S3: Self = Self {
+        declaration: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n",
+        namespace: "http://s3.amazonaws.com/doc/2006-03-01/",
+    };
+    /// Wangsu's (page "InitiateMultipartUpload", 2022; the namespace of 2019 was another one).
+    pub const WOS: Self = Self {
+        declaration: "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n",
+        namespace: "https://www.wangsu.com/document",
+    };
+}
+
+/// A body that can be written and read.
+pub trait Document: Sized {
+    /// The name of its root element.
+    const ROOT: &'static str;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the bytes are another document or none, or an element that must be there is not.
+    fn parse(document: &[u8]) -> Result<Self>;
+
+    /// Writes it in a dialect's style.
+    fn write_in(&self, style: Style) -> String;
+
+    /// Writes it as Amazon does.
+    fn write(&self) -> String {
+        self.write_in(Style::S3)
+    }
+}
 
 /// The local name of a document's root element, to tell documents apart that come under one status.
 ///

@@ -3,8 +3,10 @@
 use crate::wire::date;
 use crate::wire::etag::ETag;
 use crate::wire::xml::Checksums;
+use crate::wire::xml::Document;
 use crate::wire::xml::Error;
 use crate::wire::xml::Result;
+use crate::wire::xml::Style;
 use crate::wire::xml::out::Out;
 use crate::wire::xml::read_checksums;
 use crate::wire::xml::tree::Element;
@@ -22,14 +24,10 @@ pub struct InitiateResult {
     pub upload_id: String,
 }
 
-impl InitiateResult {
+impl Document for InitiateResult {
     const ROOT: &'static str = "InitiateMultipartUploadResult";
 
-    /// Reads the document.
-    ///
-    /// # Errors
-    /// When it is not one, or has no id.
-    pub fn parse(document: &[u8]) -> Result<Self> {
+    fn parse(document: &[u8]) -> Result<Self> {
         let root = Element::parse(document, Self::ROOT)?;
         let text = |name| root.text(name).unwrap_or_default().to_owned();
         let upload_id =
@@ -37,10 +35,8 @@ impl InitiateResult {
         Ok(Self { bucket: text("Bucket"), key: text("Key"), upload_id })
     }
 
-    /// Writes the document.
-    #[must_use]
-    pub fn write(&self) -> String {
-        let mut out = Out::new(Self::ROOT);
+    fn write_in(&self, style: Style) -> String {
+        let mut out = Out::new(style, Self::ROOT);
         out.leaf("Bucket", &self.bucket);
         out.leaf("Key", &self.key);
         out.leaf("UploadId", &self.upload_id);
@@ -66,14 +62,10 @@ pub struct CompletePart {
     pub checksums: Checksums,
 }
 
-impl CompleteRequest {
+impl Document for CompleteRequest {
     const ROOT: &'static str = "CompleteMultipartUpload";
 
-    /// Reads the document.
-    ///
-    /// # Errors
-    /// When it is not one.
-    pub fn parse(document: &[u8]) -> Result<Self> {
+    fn parse(document: &[u8]) -> Result<Self> {
         let root = Element::parse(document, Self::ROOT)?;
         let part = |element: &Element| {
             let etag = ETag::new(&element.filled("ETag").ok_or(Error::Missing("ETag"))?);
@@ -82,10 +74,8 @@ impl CompleteRequest {
         Ok(Self { parts: root.all("Part").map(part).collect::<Result<_>>()? })
     }
 
-    /// Writes the document.
-    #[must_use]
-    pub fn write(&self) -> String {
-        let mut out = Out::new(Self::ROOT);
+    fn write_in(&self, style: Style) -> String {
+        let mut out = Out::new(style, Self::ROOT);
         for part in &self.parts {
             out.open("Part");
             out.value("PartNumber", part.number);
@@ -114,14 +104,10 @@ pub struct CompleteResult {
     pub checksum_type: Option<String>,
 }
 
-impl CompleteResult {
+impl Document for CompleteResult {
     const ROOT: &'static str = "CompleteMultipartUploadResult";
 
-    /// Reads the document.
-    ///
-    /// # Errors
-    /// When it is not one, or has no tag.
-    pub fn parse(document: &[u8]) -> Result<Self> {
+    fn parse(document: &[u8]) -> Result<Self> {
         let root = Element::parse(document, Self::ROOT)?;
         let text = |name| root.text(name).unwrap_or_default().to_owned();
         Ok(Self {
@@ -134,10 +120,8 @@ impl CompleteResult {
         })
     }
 
-    /// Writes the document.
-    #[must_use]
-    pub fn write(&self) -> String {
-        let mut out = Out::new(Self::ROOT);
+    fn write_in(&self, style: Style) -> String {
+        let mut out = Out::new(style, Self::ROOT);
         out.leaf("Location", &self.location);
         out.leaf("Bucket", &self.bucket);
         out.leaf("Key", &self.key);
@@ -190,14 +174,10 @@ pub struct StoredPart {
     pub checksums: Checksums,
 }
 
-impl ListParts {
+impl Document for ListParts {
     const ROOT: &'static str = "ListPartsResult";
 
-    /// Reads the document.
-    ///
-    /// # Errors
-    /// When it is not one.
-    pub fn parse(document: &[u8]) -> Result<Self> {
+    fn parse(document: &[u8]) -> Result<Self> {
         let root = Element::parse(document, Self::ROOT)?;
         let text = |name| root.text(name).unwrap_or_default().to_owned();
         let next = match root.filled("NextPartNumberMarker") {
@@ -219,10 +199,8 @@ impl ListParts {
         })
     }
 
-    /// Writes the document.
-    #[must_use]
-    pub fn write(&self) -> String {
-        let mut out = Out::new(Self::ROOT);
+    fn write_in(&self, style: Style) -> String {
+        let mut out = Out::new(style, Self::ROOT);
         out.leaf("Bucket", &self.bucket);
         out.leaf("Key", &self.key);
         out.leaf("UploadId", &self.upload_id);

@@ -1,6 +1,6 @@
 //! Writes documents. Text that XML cannot carry is replaced, so that what comes out is always well formed.
 
-use crate::wire::xml::NAMESPACE;
+use crate::wire::xml::Style;
 use std::fmt::Display;
 use std::fmt::Write;
 
@@ -11,15 +11,15 @@ pub(super) struct Out {
 }
 
 impl Out {
-    /// Begins a document in Amazon's namespace.
-    pub fn new(root: &'static str) -> Self {
-        let text = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root} xmlns=\"{NAMESPACE}\">");
+    /// Begins a document in the namespace of its dialect.
+    pub fn new(style: Style, root: &'static str) -> Self {
+        let text = format!("{}<{root} xmlns=\"{}\">", style.declaration, style.namespace);
         Self { text, root }
     }
 
     /// Begins a document without a namespace, as errors are.
-    pub fn plain(root: &'static str) -> Self {
-        Self { text: format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root}>"), root }
+    pub fn plain(style: Style, root: &'static str) -> Self {
+        Self { text: format!("{}<{root}>", style.declaration), root }
     }
 
     /// The document.

@@ -115,7 +115,7 @@ proptest! {
     ) {
         let (next_key_marker, next_upload_id_marker) = next.unzip();
         let uploads = uploads.into_iter().map(|(key, upload_id, initiated, storage_class, owner)| {
-            Upload { key, upload_id, initiated, storage_class, owner }
+            Upload { key, upload_id, initiated, storage_class, is_encrypted: None, owner }
         }).collect();
         let list = ListUploads {
             bucket, prefix, is_truncated: next_key_marker.is_some(), next_key_marker, next_upload_id_marker, uploads,

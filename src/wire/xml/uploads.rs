@@ -1,10 +1,12 @@
 //! Listings of unfinished uploads.
 
 use crate::wire::date;
+use crate::wire::xml::Document;
 use crate::wire::xml::Encoding;
 use crate::wire::xml::Error;
 use crate::wire::xml::Owner;
 use crate::wire::xml::Result;
+use crate::wire::xml::Style;
 use crate::wire::xml::out::Out;
 use crate::wire::xml::tree::Element;
 use std::time::SystemTime;
@@ -49,18 +51,16 @@ pub struct Upload {
     pub initiated: SystemTime,
     /// Storage class of the object to be.
     pub storage_class: Option<String>,
+    /// Whether its parts are encrypted at rest, where a dialect tells it.
+    pub is_encrypted: Option<bool>,
     /// Who began it.
     pub owner: Option<Owner>,
 }
 
-impl ListUploads {
+impl Document for ListUploads {
     const ROOT: &'static str = "ListMultipartUploadsResult";
 
-    /// Reads the document.
-    ///
-    /// # Errors
-    /// When it is not one.
-    pub fn parse(document: &[u8]) -> Result<Self> {
+    fn parse(document: &[u8]) -> Result<Self> {
         let root = Element::parse(document, Self::ROOT)?;
         let url = root.text("EncodingType") == Some("url");
         let encoding = if url { Encoding::Url } else { Encoding::Plain };
@@ -83,11 +83,9 @@ impl ListUploads {
         })
     }
 
-    /// Writes the document.
-    #[must_use]
-    pub fn write(&self) -> String {
+    fn write_in(&self, style: Style) -> String {
         let encode = |text: &str| self.encoding.encode(text);
-        let mut out = Out::new(Self::ROOT);
+        let mut out = Out::new(style, Self::ROOT);
         out.leaf("Bucket", &self.bucket);
         out.leaf("KeyMarker", &encode(&self.key_marker));
         out.leaf("UploadIdMarker", &self.upload_id_marker);
@@ -119,6 +117,7 @@ impl Upload {
             upload_id: element.required("UploadId")?.to_owned(),
             initiated: date::parse(element.required("Initiated")?).ok_or(Error::Invalid("Initiated"))?,
             storage_class: element.filled("StorageClass"),
+            is_encrypted: None,
             owner: element.child("Owner").map(Owner::read),
         })
     }
