@@ -267,6 +267,21 @@ impl Store for Memory {
         })
     }
 
+    async fn move_object(&self, source: &CopySource, key: &str) -> Result<()> {
+        self.perform(Op::MoveObject, key, |state| {
+            if !self.facts().move_object {
+                return Err(Kind::NotImplemented);
+            }
+            self.check_key(key)?;
+            if source.key == key {
+                return Err(Kind::Invalid);
+            }
+            state.object(&source.key).ok_or(Kind::NotFound)?.check_tag(source.if_match.as_ref())?;
+            state.rename(&source.key, key, clock::now());
+            Ok(())
+        })
+    }
+
     async fn list_objects(&self, request: &ListObjects) -> Result<ListPage> {
         let with_metadata = self.facts().listing_metadata;
         self.perform(Op::ListObjects, &request.prefix, |state| Ok(state.list(request, with_metadata)))

@@ -39,6 +39,8 @@ pub type Metadata = BTreeMap<String, String>;
 /// What is true of a provider. Ask for a fact, never for a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
+    /// How it speaks, and with it how it makes tags.
+    pub dialect: Dialect,
     /// `If-Match` and `If-None-Match` on put and complete are honoured.
     pub conditional_writes: bool,
     /// Many keys can be deleted by one request.
@@ -74,6 +76,7 @@ pub struct Facts {
 impl Facts {
     /// Amazon S3's figures, which most others share (user guide, "Multipart upload limits", "Object metadata").
     pub const S3: Self = Self {
+        dialect: Dialect::S3,
         conditional_writes: true,
         multi_delete: true,
         copy_part: true,
@@ -203,6 +206,8 @@ pub struct Part {
     pub size: u64,
     /// CRC-64/NVME, when the store or the sender knows it.
     pub crc64nvme: Option<u64>,
+    /// CRC-32C, when the store or the sender knows it.
+    pub crc32c: Option<u32>,
 }
 
 /// An unfinished upload, from a listing of them.

@@ -1,19 +1,42 @@
 //! The client over a transport that answers from a script: what it signs, what it learns, what it refuses to send.
 
+mod dialects;
+
 use super::*;
+use crate::base::clock;
 use crate::http::HeaderMap;
 use crate::http::HeaderName;
 use crate::http::HeaderValue;
 use crate::http::Incoming;
 use crate::http::Request;
+use crate::http::Response;
 use crate::http::StatusCode;
+use crate::store::Body;
+use crate::store::Condition;
+use crate::store::Headers;
+use crate::store::ListObjects;
+use crate::store::Part;
+use crate::store::PartNumber;
+use crate::store::Payload;
+use crate::store::Store;
+use crate::store::UploadId;
+use crate::store::checksum;
+use crate::store::credentials::Credentials;
 use crate::store::credentials::CredentialsProvider;
 use crate::store::credentials::NoCredentials;
+use crate::store::ops;
+use crate::wire::date;
 use crate::wire::date::AmzDate;
+use crate::wire::etag::ETag;
+use crate::wire::sigv4;
 use crate::wire::sigv4::AWS4;
 use crate::wire::sigv4::Authorization;
 use crate::wire::sigv4::SigningKey;
 use crate::wire::uri;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -26,6 +49,8 @@ type Scripted = http::Result<(u16, Vec<(&'static str, String)>, Vec<http::Result
 struct Script {
     answers: Mutex<VecDeque<Scripted>>,
     sent: Mutex<Vec<Request>>,
+    /// Headers beside those of the next answer, where their names are made up.
+    heads: Mutex<Option<HeaderMap>>,
 }
 
 #[async_trait]
@@ -33,7 +58,7 @@ impl Transport for Script {
     async fn send(&self, request: Request) -> http::Result<Response> {
         self.sent.lock().unwrap().push(request);
         let (status, fields, pieces) = self.answers.lock().unwrap().pop_front().expect("an answer is prepared")?;
-        let mut headers = HeaderMap::new();
+        let mut headers = self.heads.lock().unwrap().take().unwrap_or_default();
         for (name, value) in fields {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_str(&value).unwrap());
         }
@@ -63,7 +88,10 @@ fn keys() -> SharedCredentials {
 
 fn client(provider: &str, endpoint: Option<&str>) -> (Arc<Script>, Client) {
     let endpoint = endpoint.map(|url| Origin::parse(url).unwrap());
-    let options = Options { endpoint, ..Options::new("my-bucket", Provider::named(provider).unwrap()) };
+    with(Options { endpoint, ..Options::new("my-bucket", Provider::named(provider).unwrap()) })
+}
+
+fn with(options: Options) -> (Arc<Script>, Client) {
     let script = Arc::new(Script::default());
     let client = Client::over(options, keys(), script.clone()).unwrap();
     (script, client)
@@ -79,7 +107,12 @@ fn field<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
 
 /// Verifies a request as a server would, from what is on the wire; gives the time that it was signed for.
 fn verify(request: &Request, region: &str) -> SystemTime {
-    let authorization = Authorization::parse(&AWS4, field(request, "authorization").unwrap()).unwrap();
+    verify_v4(&AWS4, request, region)
+}
+
+fn verify_v4(scheme: &'static sigv4::Scheme, request: &Request, region: &str) -> SystemTime {
+    let own = |name: &str| format!("{}{name}", scheme.header_prefix);
+    let authorization = Authorization::parse(scheme, field(request, "authorization").unwrap()).unwrap();
     assert_eq!((authorization.access_key_id.as_str(), authorization.scope.region.as_str()), ("AKID", region));
     let authority = request.origin.authority();
     let headers: Vec<(&str, &str)> = request
@@ -88,20 +121,20 @@ fn verify(request: &Request, region: &str) -> SystemTime {
         .map(|(name, value)| (name.as_str(), std::str::from_utf8(value.as_bytes()).unwrap()))
         .chain([("host", authority.as_str())])
         .collect();
-    for (name, _) in headers.iter().filter(|(name, _)| name.starts_with("x-amz-") || *name == "host") {
+    for (name, _) in headers.iter().filter(|(name, _)| name.starts_with(scheme.header_prefix) || *name == "host") {
         assert!(authorization.signed_headers.iter().any(|signed| signed == name), "{name} is not signed");
     }
     let query = uri::parse_query(&request.query).unwrap();
-    let seen = crate::wire::sigv4::Request {
+    let seen = sigv4::Request {
         method: request.method.as_str(),
         path: &request.path,
         query: &query,
         headers: &headers,
-        payload_hash: field(request, "x-amz-content-sha256").unwrap(),
+        payload_hash: field(request, &own("content-sha256")).unwrap(),
     };
-    let time = AmzDate::parse(field(request, "x-amz-date").unwrap()).unwrap();
-    let key = SigningKey::derive(&AWS4, "secret", &authorization.scope);
-    let want = seen.signature(&AWS4, &key, &time, &authorization.scope, &authorization.signed_headers);
+    let time = AmzDate::parse(field(request, &own("date")).unwrap()).unwrap();
+    let key = SigningKey::derive(scheme, "secret", &authorization.scope);
+    let want = seen.signature(scheme, &key, &time, &authorization.scope, &authorization.signed_headers);
     assert_eq!(authorization.signature, want);
     time.time()
 }
@@ -171,10 +204,13 @@ async fn bodies_are_protected_as_the_row_says() {
 async fn the_whole_object_is_checked_at_complete() {
     let (script, client) = local();
     let id = UploadId("u".into());
-    let part = |number, crc64nvme| Part { number: PartNumber(number), etag: ETag::new("e"), size: 5, crc64nvme };
+    let part =
+        |number, crc64nvme| Part { number: PartNumber(number), etag: ETag::new("e"), size: 5, crc64nvme, crc32c: None };
     let done = "<CompleteMultipartUploadResult><ETag>e-2</ETag></CompleteMultipartUploadResult>";
     let crc = |text: &'static str| Some(checksum::of_payload(&payload(text)));
-    for (second, want) in [(crc("67890"), crc("1234567890").map(checksum::encode)), (None, None)] {
+    for (second, want) in
+        [(crc("67890"), crc("1234567890").map(|crc| checksum::crc64nvme_checksum(crc).base64())), (None, None)]
+    {
         script.answer(200, &[], done);
         let parts = [part(1, crc("12345")), part(2, second)];
         client.complete_upload("k", &id, &parts, &Condition::None).await.unwrap();

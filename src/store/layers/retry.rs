@@ -1,6 +1,6 @@
 //! Repeats what may well succeed a little later, and settles what a lost answer leaves open.
 //!
-//! A lost answer is not a lost request. Most operations may simply be done again; complete, conditional puts and
+//! A lost answer is not a lost request. Most operations may simply be done again; complete, moves, conditional puts and
 //! conditional copies onto themselves may not, since their first success makes the second fail. For these the object
 //! is looked at before the failure is believed. A repeated create may leave an upload behind that nobody knows of;
 //! whoever cleans up finds it by its age.
@@ -19,6 +19,7 @@ use crate::store::Kind;
 use crate::store::ListObjects;
 use crate::store::ListPage;
 use crate::store::Object;
+use crate::store::Op;
 use crate::store::Part;
 use crate::store::PartNumber;
 use crate::store::Payload;
@@ -134,6 +135,11 @@ impl Retry {
     async fn is_gone(&self, key: &str, upload: &UploadId, error: &Error) -> bool {
         error.kind == Kind::NoSuchUpload
             || self.list_parts(key, upload).await.is_err_and(|error| error.kind == Kind::NoSuchUpload)
+    }
+
+    /// Whether there surely is no such object.
+    async fn is_absent(&self, key: &str) -> bool {
+        self.head_object(key).await.is_err_and(|error| error.kind == Kind::NotFound)
     }
 
     /// What is there now, asked with repeats; `None` if that cannot be found out.
@@ -268,6 +274,32 @@ impl Store for Retry {
         }
     }
 
+    /// The source is looked at first: when an answer was lost and the source is gone, only what it was tells whether the
+    /// object at the other key is it.
+    async fn move_object(&self, source: &CopySource, key: &str) -> Result<()> {
+        let before = self.head_object(&source.key).await?;
+        if source.if_match.as_ref().is_some_and(|want| *want != before.etag) {
+            let message = format!("the source {:?} changed: its tag is {}", source.key, before.etag);
+            return Err(Error::new(Op::MoveObject, key, Kind::PreconditionFailed, message));
+        }
+        let mut attempts = Attempts::new(self);
+        loop {
+            let error = match self.inner.move_object(source, key).await {
+                Ok(()) => return Ok(attempts.succeeded(())),
+                Err(error) => error,
+            };
+            if attempts.in_doubt
+                && matches!(error.kind, Kind::NotFound | Kind::PreconditionFailed)
+                && self.is_absent(&source.key).await
+                && let Some(found) = self.look(key).await
+                && settle::is_what_was_moved(&found, &before, attempts.begun_at)
+            {
+                return Ok(());
+            }
+            attempts.pause(error).await?;
+        }
+    }
+
     async fn list_objects(&self, request: &ListObjects) -> Result<ListPage> {
         self.repeat(|| self.inner.list_objects(request)).await
     }
@@ -307,7 +339,7 @@ impl Store for Retry {
             if attempts.may_be_done(&error)
                 && self.is_gone(key, upload, &error).await
                 && let Some(found) = self.look(key).await
-                && settle::is_what_was_completed(&found, parts, attempts.begun_at)
+                && settle::is_what_was_completed(&found, parts, attempts.begun_at, self.facts().dialect)
             {
                 return Ok(found.etag);
             }

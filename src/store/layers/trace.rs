@@ -152,6 +152,10 @@ impl Store for Traced {
         self.call(Op::CopyObject, key, 0, self.inner.copy_object(source, key, headers)).await
     }
 
+    async fn move_object(&self, source: &CopySource, key: &str) -> Result<()> {
+        self.call(Op::MoveObject, key, 0, self.inner.move_object(source, key)).await
+    }
+
     async fn list_objects(&self, request: &ListObjects) -> Result<ListPage> {
         self.call(Op::ListObjects, &request.prefix, 0, self.inner.list_objects(request)).await
     }

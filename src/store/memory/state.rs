@@ -97,6 +97,13 @@ impl State {
         self.objects.remove(key);
     }
 
+    /// Gives the object at `from`, if there is one, another key.
+    pub fn rename(&mut self, from: &str, to: &str, now: SystemTime) {
+        if let Some(stored) = self.objects.remove(from) {
+            self.objects.insert(to.to_owned(), Stored { modified: now, ..stored });
+        }
+    }
+
     pub fn list(&self, request: &ListObjects, with_metadata: bool) -> ListPage {
         let limit = request.limit.unwrap_or(PAGE_MAX).min(PAGE_MAX) as usize;
         let after = request.continuation.as_ref().or(request.start_after.as_ref());
@@ -148,6 +155,7 @@ impl State {
             etag: ETag::of_md5(Md5::digest(&bytes).into()),
             size: bytes.len() as u64,
             crc64nvme: Some(checksum::of_payload(&Payload::from(bytes.clone()))),
+            crc32c: None,
         };
         unfinished.parts.insert(number, (part.clone(), bytes));
         Ok(part)
@@ -181,7 +189,7 @@ impl State {
         }
         let headers = unfinished.headers.clone();
         self.check(key, condition)?;
-        let etag = ETag::of_parts(md5s);
+        let etag = facts.dialect.etag_of_parts(md5s);
         self.uploads.remove(&id);
         let stored = Stored { bytes: whole.freeze(), headers, etag: etag.clone(), modified: now };
         self.objects.insert(key.to_owned(), stored);

@@ -1,6 +1,7 @@
 //! `AbortMultipartUpload`.
 
 use crate::http::Method;
+use crate::store::Dialect;
 use crate::store::Op;
 use crate::store::Result;
 use crate::store::UploadId;
@@ -16,7 +17,7 @@ pub(crate) struct AbortUpload<'a> {
 impl Operation for AbortUpload<'_> {
     type Output = ();
 
-    fn call(&self) -> Result<Call> {
+    fn call(&self, _dialect: Dialect) -> Result<Call> {
         Ok(Call::object(Op::AbortUpload, Method::DELETE, self.key).query("uploadId", &self.upload.0))
     }
 

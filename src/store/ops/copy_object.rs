@@ -2,6 +2,7 @@
 
 use crate::http::Method;
 use crate::store::CopySource;
+use crate::store::Dialect;
 use crate::store::Headers;
 use crate::store::Op;
 use crate::store::Result;
@@ -12,7 +13,6 @@ use crate::store::ops::document;
 use crate::wire::copy_source;
 use crate::wire::etag::ETag;
 use crate::wire::xml::CopyObjectResult;
-use crate::wire::xml::Document;
 
 pub(crate) struct CopyObject<'a> {
     pub bucket: &'a str,
@@ -25,7 +25,7 @@ pub(crate) struct CopyObject<'a> {
 impl Operation for CopyObject<'_> {
     type Output = ETag;
 
-    fn call(&self) -> Result<Call> {
+    fn call(&self, _dialect: Dialect) -> Result<Call> {
         let call = Call::object(Op::CopyObject, Method::PUT, self.key).copy_source(self.bucket, self.source)?.slow();
         match self.headers {
             Some(headers) => call.header("x-amz-metadata-directive", "REPLACE")?.object_headers(headers),
@@ -34,7 +34,7 @@ impl Operation for CopyObject<'_> {
     }
 
     fn parse(&self, answer: &Answer) -> Result<ETag> {
-        Ok(document(answer, Op::CopyObject, self.key, CopyObjectResult::parse)?.etag)
+        Ok(document::<CopyObjectResult>(answer, Op::CopyObject, self.key)?.etag)
     }
 }
 

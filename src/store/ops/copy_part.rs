@@ -2,6 +2,7 @@
 
 use crate::http::Method;
 use crate::store::CopySource;
+use crate::store::Dialect;
 use crate::store::Op;
 use crate::store::Part;
 use crate::store::PartNumber;
@@ -12,7 +13,9 @@ use crate::store::ops::Answer;
 use crate::store::ops::Call;
 use crate::store::ops::Operation;
 use crate::store::ops::document;
+use crate::store::ops::document_by;
 use crate::wire::range;
+use crate::wire::xml::CopyObjectResult;
 use crate::wire::xml::CopyPartResult;
 use crate::wire::xml::Document;
 use std::ops::Range;
@@ -29,7 +32,7 @@ pub(crate) struct CopyPart<'a> {
 impl Operation for CopyPart<'_> {
     type Output = Part;
 
-    fn call(&self) -> Result<Call> {
+    fn call(&self, _dialect: Dialect) -> Result<Call> {
         Call::object(Op::CopyPart, Method::PUT, self.key)
             .query("partNumber", self.number.0.to_string())
             .query("uploadId", &self.upload.0)
@@ -39,8 +42,23 @@ impl Operation for CopyPart<'_> {
     }
 
     fn parse(&self, answer: &Answer) -> Result<Part> {
-        let result = document(answer, Op::CopyPart, self.key, CopyPartResult::parse)?;
-        let crc64nvme = result.checksums.get("CRC64NVME").and_then(|text| checksum::decode(text));
-        Ok(Part { number: self.number, etag: result.etag, size: self.range.end - self.range.start, crc64nvme })
+        let (etag, checksums) = match answer.dialect {
+            Dialect::S3 | Dialect::Wos => {
+                let result = document_by(answer, Op::CopyPart, self.key, CopyPartResult::parse)?;
+                (result.etag, result.checksums)
+            }
+            // No page shows this answer; that of a copied object has the same members.
+            Dialect::Jss => {
+                let result = document::<CopyObjectResult>(answer, Op::CopyPart, self.key)?;
+                (result.etag, result.checksums)
+            }
+        };
+        Ok(Part {
+            number: self.number,
+            etag,
+            size: self.range.end - self.range.start,
+            crc64nvme: checksum::crc64nvme(&checksums),
+            crc32c: checksum::crc32c(&checksums),
+        })
     }
 }

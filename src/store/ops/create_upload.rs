@@ -1,6 +1,7 @@
 //! `CreateMultipartUpload`.
 
 use crate::http::Method;
+use crate::store::Dialect;
 use crate::store::Headers;
 use crate::store::Op;
 use crate::store::Result;
@@ -9,30 +10,31 @@ use crate::store::ops::Answer;
 use crate::store::ops::Call;
 use crate::store::ops::Operation;
 use crate::store::ops::document;
-use crate::wire::xml::Document;
+use crate::wire::checksum::Algorithm;
 use crate::wire::xml::InitiateResult;
 
 pub(crate) struct CreateUpload<'a> {
     pub key: &'a str,
     pub headers: &'a Headers,
-    /// The store shall keep a CRC-64/NVME of the whole.
-    pub with_crc64nvme: bool,
+    /// Which checksum the store shall keep with the object.
+    pub checksum: Option<Algorithm>,
 }
 
 impl Operation for CreateUpload<'_> {
     type Output = UploadId;
 
-    fn call(&self) -> Result<Call> {
+    fn call(&self, _dialect: Dialect) -> Result<Call> {
         let call = Call::object(Op::CreateUpload, Method::POST, self.key).query("uploads", "");
         let call = call.object_headers(self.headers)?;
-        if self.with_crc64nvme {
-            call.header("x-amz-checksum-algorithm", "CRC64NVME")?.header("x-amz-checksum-type", "FULL_OBJECT")
-        } else {
-            Ok(call)
+        match self.checksum {
+            Some(algorithm) => call
+                .header("x-amz-checksum-algorithm", algorithm.name())?
+                .header("x-amz-checksum-type", algorithm.default_scope().name()),
+            None => Ok(call),
         }
     }
 
     fn parse(&self, answer: &Answer) -> Result<UploadId> {
-        Ok(UploadId(document(answer, Op::CreateUpload, self.key, InitiateResult::parse)?.upload_id))
+        Ok(UploadId(document::<InitiateResult>(answer, Op::CreateUpload, self.key)?.upload_id))
     }
 }

@@ -1,6 +1,7 @@
 //! `DeleteObject`.
 
 use crate::http::Method;
+use crate::store::Dialect;
 use crate::store::Op;
 use crate::store::Result;
 use crate::store::ops::Answer;
@@ -14,7 +15,7 @@ pub(crate) struct DeleteObject<'a> {
 impl Operation for DeleteObject<'_> {
     type Output = ();
 
-    fn call(&self) -> Result<Call> {
+    fn call(&self, _dialect: Dialect) -> Result<Call> {
         Ok(Call::object(Op::DeleteObject, Method::DELETE, self.key))
     }
 

@@ -4,27 +4,35 @@ use crate::http::HeaderMap;
 use crate::http::Method;
 use crate::http::StatusCode;
 use crate::http::header;
+use crate::store::Dialect;
 use crate::store::Error;
 use crate::store::Kind;
 use crate::store::Op;
 use crate::store::ops::Answer;
 use crate::store::ops::Call;
 use crate::store::ops::text;
+use crate::wire::document;
 use crate::wire::error_code::ErrorCode;
+use crate::wire::xml;
 use crate::wire::xml::Document;
 use crate::wire::xml::ErrorDocument;
 use std::time::Duration;
 
 /// The longest that a store may ask to wait; more is nonsense, or an outage that the caller should hear of.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+/// Bytes; a longer JSON document is no error, and need not be read as one.
+const JSON_ERROR_BYTES_MAX: usize = 64 << 10;
+/// Bytes; a longer id is not shown to people.
+const REQUEST_ID_BYTES_MAX: usize = 100;
 
 /// The error that an answer with a status of failure stands for.
 pub(crate) fn failure(call: &Call, answer: &Answer) -> Error {
     let (op, key) = (call.op, call.key.as_str());
     if call.method == Method::HEAD {
-        return Error::new(op, key, of_status(answer), format!("the store answered {}", answer.status));
+        let message = format!("the store answered {}{}", answer.status, shown_id(answer, None));
+        return Error::new(op, key, of_status(answer), message);
     }
-    match ErrorDocument::parse(&answer.body) {
+    match document::read(answer.dialect, &answer.body) {
         Ok(document) => of_document(op, key, answer, &document),
         Err(_) => without_document(op, key, answer),
     }
@@ -32,15 +40,33 @@ pub(crate) fn failure(call: &Call, answer: &Answer) -> Error {
 
 /// The error inside of an answer whose status promised success.
 pub(super) fn in_document(op: Op, key: &str, answer: &Answer) -> Error {
-    match ErrorDocument::parse(&answer.body) {
+    match document::read(answer.dialect, &answer.body) {
         Ok(document) => of_document(op, key, answer, &document),
         Err(error) => Error::new(op, key, Kind::Network, "the error in the answer was cut off").caused_by(error),
     }
 }
 
+/// Whether the body of an answer is an error, whatever its status promised.
+pub(super) fn is_error(answer: &Answer) -> bool {
+    match answer.dialect {
+        Dialect::S3 | Dialect::Wos => xml::root_name(&answer.body).is_ok_and(|root| root == ErrorDocument::ROOT),
+        Dialect::Jss => answer.body.len() <= JSON_ERROR_BYTES_MAX && error_document(answer).is_some(),
+    }
+}
+
+/// The error that the body of an answer is, if it is one.
+pub(crate) fn error_document(answer: &Answer) -> Option<ErrorDocument> {
+    document::read(answer.dialect, &answer.body).ok()
+}
+
 /// The kind of an error code, as it also stands in the result of a multi-delete; `None` for an unknown one.
 pub(super) fn of_code(code: &str) -> Option<Kind> {
-    Some(kind(ErrorCode::parse(code)?))
+    match code {
+        // JSS's own (its "Error response list").
+        "AccessKeyDenied" | "AccessKeyLimited" => Some(Kind::AccessDenied),
+        "InvalidObjectKey" | "InvalidTargetObjectKey" => Some(Kind::InvalidKey),
+        _ => ErrorCode::parse(code).map(kind),
+    }
 }
 
 fn of_document(op: Op, key: &str, answer: &Answer, document: &ErrorDocument) -> Error {
@@ -52,26 +78,44 @@ fn of_document(op: Op, key: &str, answer: &Answer, document: &ErrorDocument) -> 
         None => of_status(answer),
     };
     let said = document.message.trim();
+    let id = shown_id(answer, document.request_id.as_deref());
     let message = match &document.region {
-        Some(region) => format!("{}: {said} (the bucket's region is {region})", document.code),
-        None => format!("{}: {said}", document.code),
+        Some(region) => format!("{}: {said} (the bucket's region is {region}){id}", document.code),
+        None => format!("{}: {said}{id}", document.code),
     };
     Error::new(op, key, kind, message)
 }
 
-/// Without a document of S3 it may be a proxy in front of the store, or no store at all.
+/// The id by which the store's people find the request, as messages show it: of whatever header is made for it, since
+/// the vendors' own examples mix their names.
+fn shown_id(answer: &Answer, in_document: Option<&str>) -> String {
+    let is_id = |name: &str| name.ends_with("-request-id") || name == "x-req-id";
+    let own = text(&answer.headers, "x-amz-request-id");
+    let other = || answer.headers.keys().find(|name| is_id(name.as_str()));
+    let id = own.or_else(|| text(&answer.headers, other()?.as_str())).or(in_document).unwrap_or_default().trim();
+    let is_plain = !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX && id.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_plain { format!(" (request {id})") } else { String::new() }
+}
+
+/// Without a document of the dialect it may be a proxy in front of the store, or no store at all.
 fn without_document(op: Op, key: &str, answer: &Answer) -> Error {
     let status = answer.status;
-    let is_s3 = answer.headers.keys().any(|name| name.as_str().starts_with("x-amz-"));
+    let is_own = |name: &str| Dialect::ALL.iter().any(|dialect| name.starts_with(dialect.header_prefix()));
+    let is_store = answer.headers.keys().any(|name| is_own(name.as_str()));
     let may_be_proxy = status.is_server_error() || matches!(status.as_u16(), 407 | 408 | 413 | 429 | 431);
-    if is_s3 || may_be_proxy || status == StatusCode::NOT_MODIFIED || status == StatusCode::PRECONDITION_FAILED {
-        return Error::new(op, key, of_status(answer), format!("the store answered {status} and no reason"));
+    if is_store || may_be_proxy || status == StatusCode::NOT_MODIFIED || status == StatusCode::PRECONDITION_FAILED {
+        return Error::new(
+            op,
+            key,
+            of_status(answer),
+            format!("the store answered {status} and no reason{}", shown_id(answer, None)),
+        );
     }
     let kind = match text(&answer.headers, header::CONTENT_TYPE.as_str()) {
         Some(kind) if !answer.body.is_empty() => kind.to_owned(),
         Some(_) | None => format!("{} bytes", answer.body.len()),
     };
-    let message = format!("the endpoint does not speak S3: it answered {status} with {kind}");
+    let message = format!("the endpoint does not speak {}: it answered {status} with {kind}", answer.dialect);
     Error::new(op, key, Kind::Protocol, message)
 }
 

@@ -2,6 +2,7 @@
 //! whose success any web server would give. Both need the same permission.
 
 use crate::http::Method;
+use crate::store::Dialect;
 use crate::store::Op;
 use crate::store::Result;
 use crate::store::ops::Answer;
@@ -9,18 +10,21 @@ use crate::store::ops::Call;
 use crate::store::ops::Operation;
 use crate::store::ops::document;
 use crate::wire::xml;
-use crate::wire::xml::Document;
 
 pub(crate) struct HeadBucket;
 
 impl Operation for HeadBucket {
     type Output = ();
 
-    fn call(&self) -> Result<Call> {
-        Ok(Call::bucket(Op::HeadBucket, Method::GET, "").query("list-type", "2").query("max-keys", "1"))
+    fn call(&self, dialect: Dialect) -> Result<Call> {
+        let call = Call::bucket(Op::HeadBucket, Method::GET, "");
+        Ok(match dialect {
+            Dialect::S3 | Dialect::Wos => call.query("list-type", "2").query("max-keys", "1"),
+            Dialect::Jss => call.query("maxKeys", "1"),
+        })
     }
 
     fn parse(&self, answer: &Answer) -> Result<()> {
-        document(answer, Op::HeadBucket, "", xml::ListObjects::parse).map(drop)
+        document::<xml::ListObjects>(answer, Op::HeadBucket, "").map(drop)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::http::Method;
 use crate::http::header;
+use crate::store::Dialect;
 use crate::store::Error;
 use crate::store::Kind;
 use crate::store::Object;
@@ -21,7 +22,7 @@ pub(crate) struct HeadObject<'a> {
 impl Operation for HeadObject<'_> {
     type Output = Object;
 
-    fn call(&self) -> Result<Call> {
+    fn call(&self, _dialect: Dialect) -> Result<Call> {
         Ok(Call::object(Op::HeadObject, Method::HEAD, self.key))
     }
 

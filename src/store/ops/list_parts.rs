@@ -1,6 +1,7 @@
 //! `ListParts`: one page of it.
 
 use crate::http::Method;
+use crate::store::Dialect;
 use crate::store::Error;
 use crate::store::Kind;
 use crate::store::Op;
@@ -14,7 +15,6 @@ use crate::store::ops::Call;
 use crate::store::ops::Operation;
 use crate::store::ops::document;
 use crate::wire::xml;
-use crate::wire::xml::Document;
 
 pub(crate) struct ListParts<'a> {
     pub key: &'a str,
@@ -27,19 +27,20 @@ impl Operation for ListParts<'_> {
     /// Parts, and where to go on.
     type Output = (Vec<Part>, Option<PartNumber>);
 
-    fn call(&self) -> Result<Call> {
+    fn call(&self, _dialect: Dialect) -> Result<Call> {
         Ok(Call::object(Op::ListParts, Method::GET, self.key)
             .query("uploadId", &self.upload.0)
             .query_if("part-number-marker", self.after.map(|after| after.0.to_string())))
     }
 
     fn parse(&self, answer: &Answer) -> Result<Self::Output> {
-        let list = document(answer, Op::ListParts, self.key, xml::ListParts::parse)?;
+        let list = document::<xml::ListParts>(answer, Op::ListParts, self.key)?;
         let part = |part: xml::StoredPart| Part {
             number: PartNumber(part.number),
             etag: part.etag,
             size: part.size,
-            crc64nvme: part.checksums.get("CRC64NVME").and_then(|text| checksum::decode(text)),
+            crc64nvme: checksum::crc64nvme(&part.checksums),
+            crc32c: checksum::crc32c(&part.checksums),
         };
         let parts: Vec<Part> = list.parts.into_iter().map(part).collect();
         let last = parts.last().map(|part| part.number);

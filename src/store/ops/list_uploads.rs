@@ -1,6 +1,7 @@
 //! `ListMultipartUploads`: one page of it.
 
 use crate::http::Method;
+use crate::store::Dialect;
 use crate::store::Error;
 use crate::store::Kind;
 use crate::store::Op;
@@ -12,7 +13,6 @@ use crate::store::ops::Call;
 use crate::store::ops::Operation;
 use crate::store::ops::document;
 use crate::wire::xml;
-use crate::wire::xml::Document;
 
 pub(crate) struct ListUploads<'a> {
     pub prefix: &'a str,
@@ -24,18 +24,19 @@ impl Operation for ListUploads<'_> {
     /// Uploads, and where to go on.
     type Output = (Vec<Upload>, Option<(String, String)>);
 
-    fn call(&self) -> Result<Call> {
+    fn call(&self, dialect: Dialect) -> Result<Call> {
         let (key, id) = self.after.clone().unzip();
         Ok(Call::bucket(Op::ListUploads, Method::GET, self.prefix)
             .query("uploads", "")
-            .query("encoding-type", "url")
+            // JSS answers with all at once, in JSON, which carries any key.
+            .query_if("encoding-type", (dialect != Dialect::Jss).then_some("url"))
             .query_if("prefix", (!self.prefix.is_empty()).then_some(self.prefix))
             .query_if("key-marker", key)
             .query_if("upload-id-marker", id.filter(|id| !id.is_empty())))
     }
 
     fn parse(&self, answer: &Answer) -> Result<Self::Output> {
-        let list = document(answer, Op::ListUploads, self.prefix, xml::ListUploads::parse)?;
+        let list = document::<xml::ListUploads>(answer, Op::ListUploads, self.prefix)?;
         let next = match list.next_key_marker {
             Some(key) if list.is_truncated => Some((key, list.next_upload_id_marker.unwrap_or_default())),
             Some(_) | None => None,

@@ -1,4 +1,7 @@
 //! Every S3 call as a value: what it sends, and how its answer is read. Nothing here is signed, sent or repeated.
+//!
+//! Headers have S3's names here, whatever the dialect; they are exchanged where a request is signed and where an answer
+//! arrives. Queries and documents differ by dialect, and are made and read here.
 
 mod abort_upload;
 mod complete_upload;
@@ -15,6 +18,7 @@ mod headers;
 mod list_objects;
 mod list_parts;
 mod list_uploads;
+mod move_object;
 mod put_object;
 mod put_part;
 
@@ -26,6 +30,7 @@ pub(crate) use create_upload::CreateUpload;
 pub(crate) use delete_object::DeleteObject;
 pub(crate) use delete_objects::DELETE_KEYS_MAX;
 pub(crate) use delete_objects::DeleteObjects;
+pub(crate) use failure::error_document;
 pub(crate) use failure::failure;
 pub(crate) use get_object::GetObjectCall;
 pub(crate) use head_bucket::HeadBucket;
@@ -33,6 +38,7 @@ pub(crate) use head_object::HeadObject;
 pub(crate) use list_objects::ListObjectsCall;
 pub(crate) use list_parts::ListParts;
 pub(crate) use list_uploads::ListUploads;
+pub(crate) use move_object::MoveObject;
 pub(crate) use put_object::PutObject;
 pub(crate) use put_part::PutPart;
 
@@ -42,14 +48,15 @@ use crate::http::HeaderValue;
 use crate::http::Method;
 use crate::http::StatusCode;
 use crate::http::header;
+use crate::store::Dialect;
 use crate::store::Error;
 use crate::store::Kind;
 use crate::store::Op;
 use crate::store::Result;
+use crate::wire::document;
 use crate::wire::etag::ETag;
+use crate::wire::json;
 use crate::wire::xml;
-use crate::wire::xml::Document;
-use crate::wire::xml::ErrorDocument;
 use bytes::Bytes;
 
 /// An S3 call.
@@ -58,7 +65,7 @@ pub(crate) trait Operation: Send + Sync {
     type Output;
 
     /// What is sent.
-    fn call(&self) -> Result<Call>;
+    fn call(&self, dialect: Dialect) -> Result<Call>;
 
     /// Reads an answer of status 2xx.
     fn parse(&self, answer: &Answer) -> Result<Self::Output>;
@@ -75,6 +82,8 @@ pub(crate) struct Call {
     pub query: Vec<(&'static str, String)>,
     pub headers: HeaderMap,
     pub pieces: Vec<Bytes>,
+    /// The MD5 of the body, to be sent along.
+    pub md5: Option<[u8; 16]>,
     /// The store may think for minutes before it says a word.
     pub is_slow: bool,
 }
@@ -82,9 +91,12 @@ pub(crate) struct Call {
 /// A call's answer of status 2xx with its whole body.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
+    pub dialect: Dialect,
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// The MD5 that was sent with the body of the request.
+    pub sent_md5: Option<[u8; 16]>,
 }
 
 impl Call {
@@ -103,6 +115,7 @@ impl Call {
             query: Vec::new(),
             headers: HeaderMap::new(),
             pieces: Vec::new(),
+            md5: None,
             is_slow: false,
         }
     }
@@ -139,9 +152,9 @@ impl Call {
     }
 
     /// The same with a document as its body.
-    pub fn document(mut self, document: String) -> Result<Self> {
+    pub fn document(mut self, dialect: Dialect, document: String) -> Result<Self> {
         self.pieces = vec![Bytes::from(document)];
-        self.header("content-type", "application/xml")
+        self.header("content-type", document::media_type(dialect))
     }
 
     /// The same, with patience.
@@ -160,34 +173,73 @@ pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 fn etag(answer: &Answer, op: Op, key: &str) -> Result<ETag> {
     match text(&answer.headers, header::ETAG.as_str()) {
         Some(etag) => Ok(ETag::new(etag)),
-        None => Err(Error::new(op, key, Kind::Protocol, "the answer has no ETag; is this an S3 endpoint?")),
+        None => {
+            let message = format!("the answer has no ETag; is this an endpoint of {}?", answer.dialect);
+            Err(Error::new(op, key, Kind::Protocol, message))
+        }
     }
 }
 
+/// The tag of what was sent, which is its MD5 where the store does not encrypt and nothing was changed on the way.
+fn etag_of_sent(answer: &Answer, op: Op, key: &str) -> Result<ETag> {
+    let etag = etag(answer, op, key)?;
+    let encrypts = |(name, value): (&HeaderName, &HeaderValue)| {
+        name.as_str().starts_with("x-amz-server-side-encryption") && value != "false"
+    };
+    match (answer.sent_md5, etag.md5()) {
+        (Some(sent), Some(kept)) if sent != kept && !answer.headers.iter().any(encrypts) => {
+            let message = format!("the store keeps other bytes than were sent: the tag is {etag}, not their MD5");
+            Err(Error::new(op, key, Kind::Corrupt, message))
+        }
+        (_, _) => Ok(etag),
+    }
+}
+
+/// Reads the document of an answer, in the form of its dialect.
+fn document<D: xml::Document + json::Document>(answer: &Answer, op: Op, key: &str) -> Result<D> {
+    document_by(answer, op, key, |body| document::read(answer.dialect, body))
+}
+
 /// Reads the document of an answer, and tells a cut one from one that is something else.
-fn document<T>(answer: &Answer, op: Op, key: &str, read: impl FnOnce(&[u8]) -> xml::Result<T>) -> Result<T> {
-    let body = &answer.body;
+fn document_by<T>(
+    answer: &Answer,
+    op: Op,
+    key: &str,
+    read: impl FnOnce(&[u8]) -> std::result::Result<T, document::Error>,
+) -> Result<T> {
     // After a long wait an error comes with the status that was promised before.
-    if xml::root_name(body).is_ok_and(|root| root == ErrorDocument::ROOT) {
+    if failure::is_error(answer) {
         return Err(failure::in_document(op, key, answer));
     }
+    let body = &answer.body;
     read(body).map_err(|error| {
-        let begins_well = body.trim_ascii_start().starts_with(b"<") && !body.trim_ascii_start().starts_with(b"<!");
         let kind = match &error {
             _ if body.trim_ascii().is_empty() => Kind::Network,
-            xml::Error::Malformed(_) if begins_well => Kind::Network,
-            xml::Error::Malformed(_)
-            | xml::Error::TooLarge
-            | xml::Error::Unexpected { .. }
-            | xml::Error::Missing(_)
-            | xml::Error::Invalid(_) => Kind::Protocol,
+            document::Error::Malformed(_) if is_cut(answer) => Kind::Network,
+            // JSS tells an internal error by a sentence in the place of the tag.
+            document::Error::Invalid("ETag") if answer.dialect == Dialect::Jss => Kind::Unavailable,
+            document::Error::Malformed(_)
+            | document::Error::TooLarge
+            | document::Error::Unexpected { .. }
+            | document::Error::Missing(_)
+            | document::Error::Invalid(_) => Kind::Protocol,
         };
         let message = match kind {
             Kind::Network => format!("the answer is empty or was cut off after {} bytes", body.len()),
-            _ => format!("the answer is not what S3 would say: {error}"),
+            Kind::Unavailable => "the store failed, as it tells in the place of a tag".to_owned(),
+            _ => format!("the answer is not what {} would say: {error}", answer.dialect),
         };
         Error::new(op, key, kind, message).caused_by(error)
     })
+}
+
+/// Whether a malformed body begins as a document of the dialect does.
+fn is_cut(answer: &Answer) -> bool {
+    let text = answer.body.trim_ascii_start();
+    match answer.dialect {
+        Dialect::S3 | Dialect::Wos => text.starts_with(b"<") && !text.starts_with(b"<!"),
+        Dialect::Jss => json::is_cut(text),
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,10 @@ use crate::store::Part;
 use crate::store::PartNumber;
 use crate::store::Payload;
 use crate::store::UploadId;
+use crate::store::checksum;
+use crate::wire::checksum::Algorithm;
+use crate::wire::checksum::Checksum;
+use crate::wire::xml::Document;
 use std::time::Duration;
 
 /// A call as one line of method, place and query, then its headers.
@@ -18,6 +22,10 @@ fn shown(call: &Call) -> String {
     let mut lines = vec![format!("{} {place} {}", call.method, query.join("&")).trim_end().to_owned()];
     lines.extend(call.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())));
     lines.join("\n")
+}
+
+fn crc(number: u64) -> Option<Checksum> {
+    Some(checksum::crc64nvme_checksum(number))
 }
 
 fn body(call: &Call) -> String {
@@ -30,7 +38,7 @@ fn calls_are_those_of_the_reference() {
     let source = CopySource { key: "a b/ü".into(), if_match: Some(ETag::new("abc")) };
     let none = Headers::default();
     let put =
-        PutPart { key: "k", upload: &upload, number: PartNumber(7), payload: Payload::default(), crc64nvme: Some(1) };
+        PutPart { key: "k", upload: &upload, number: PartNumber(7), payload: Payload::default(), checksum: crc(1) };
     let copy = CopyObject { bucket: "b", source: &source, key: "k", headers: None };
     let part =
         CopyPart { bucket: "b", key: "k", upload: &upload, number: PartNumber(1), source: &source, range: 5..10 };
@@ -43,39 +51,39 @@ fn calls_are_those_of_the_reference() {
     };
     let next = ListObjects { continuation: Some("t=".into()), ..list.clone() };
     let rows: &[(Result<Call>, &str)] = &[
-        (HeadBucket.call(), "GET / list-type=2&max-keys=1"),
-        (HeadObject { key: "k" }.call(), "HEAD /k"),
-        (DeleteObject { key: "k" }.call(), "DELETE /k"),
-        (AbortUpload { key: "k", upload: &upload }.call(), "DELETE /k uploadId=u+/="),
-        (put.call(), "PUT /k partNumber=7&uploadId=u+/=\nx-amz-checksum-crc64nvme: AAAAAAAAAAE="),
-        (CreateUpload { key: "k", headers: &none, with_crc64nvme: false }.call(), "POST /k uploads="),
+        (HeadBucket.call(Dialect::S3), "GET / list-type=2&max-keys=1"),
+        (HeadObject { key: "k" }.call(Dialect::S3), "HEAD /k"),
+        (DeleteObject { key: "k" }.call(Dialect::S3), "DELETE /k"),
+        (AbortUpload { key: "k", upload: &upload }.call(Dialect::S3), "DELETE /k uploadId=u+/="),
+        (put.call(Dialect::S3), "PUT /k partNumber=7&uploadId=u+/=\nx-amz-checksum-crc64nvme: AAAAAAAAAAE="),
+        (CreateUpload { key: "k", headers: &none, checksum: None }.call(Dialect::S3), "POST /k uploads="),
         (
-            CreateUpload { key: "k", headers: &none, with_crc64nvme: true }.call(),
+            CreateUpload { key: "k", headers: &none, checksum: Some(Algorithm::Crc64Nvme) }.call(Dialect::S3),
             "POST /k uploads=\nx-amz-checksum-algorithm: CRC64NVME\nx-amz-checksum-type: FULL_OBJECT",
         ),
         (
-            copy.call(),
+            copy.call(Dialect::S3),
             "PUT /k\nx-amz-copy-source: /b/a%20b/%C3%BC\nx-amz-copy-source-if-match: \"abc\"\nx-amz-metadata-directive: COPY",
         ),
         (
-            part.call(),
+            part.call(Dialect::S3),
             "PUT /k partNumber=1&uploadId=u+/=\nx-amz-copy-source: /b/a%20b/%C3%BC\nx-amz-copy-source-if-match: \"abc\"\n\
              x-amz-copy-source-range: bytes=5-9",
         ),
         (
-            ListObjectsCall { request: &list, with_metadata: true }.call(),
-            "GET / list-type=2&encoding-type=url&prefix=p/&delimiter=/&start-after=p/a&max-keys=3&metadata=true",
+            ListObjectsCall { request: &list, with_metadata: true }.call(Dialect::S3),
+            "GET / prefix=p/&delimiter=/&list-type=2&encoding-type=url&start-after=p/a&max-keys=3&metadata=true",
         ),
         (
-            ListObjectsCall { request: &next, with_metadata: false }.call(),
-            "GET / list-type=2&encoding-type=url&prefix=p/&delimiter=/&continuation-token=t=&max-keys=3",
+            ListObjectsCall { request: &next, with_metadata: false }.call(Dialect::S3),
+            "GET / prefix=p/&delimiter=/&list-type=2&encoding-type=url&continuation-token=t=&max-keys=3",
         ),
         (
-            ListParts { key: "k", upload: &upload, after: Some(PartNumber(9)) }.call(),
+            ListParts { key: "k", upload: &upload, after: Some(PartNumber(9)) }.call(Dialect::S3),
             "GET /k uploadId=u+/=&part-number-marker=9",
         ),
         (
-            ListUploads { prefix: "p", after: Some(("a".into(), "u".into())) }.call(),
+            ListUploads { prefix: "p", after: Some(("a".into(), "u".into())) }.call(Dialect::S3),
             "GET / uploads=&encoding-type=url&prefix=p&key-marker=a&upload-id-marker=u",
         ),
     ];
@@ -94,8 +102,8 @@ fn a_put_carries_headers_condition_and_checksum() {
     };
     let condition = Condition::Matches(ETag::new("abc-2"));
     let payload = Payload::from(Bytes::from_static(b"123456789"));
-    let put = PutObject { key: "k", payload, headers: &headers, condition: &condition, crc64nvme: None };
-    let call = put.call().unwrap();
+    let put = PutObject { key: "k", payload, headers: &headers, condition: &condition, checksum: None };
+    let call = put.call(Dialect::S3).unwrap();
     assert_eq!(
         shown(&call),
         "PUT /k\ncontent-type: text/plain\nx-amz-storage-class: STANDARD_IA\nx-amz-meta-mode: 33188\nif-match: \"abc-2\""
@@ -105,12 +113,15 @@ fn a_put_carries_headers_condition_and_checksum() {
 
 #[test]
 fn a_complete_names_parts_and_the_checksum_of_the_whole() {
-    let part = |number| Part { number: PartNumber(number), etag: ETag::new("e"), size: 1, crc64nvme: None };
+    let part =
+        |number| Part { number: PartNumber(number), etag: ETag::new("e"), size: 1, crc64nvme: None, crc32c: Some(7) };
     let parts = [part(1), part(3)];
     let upload = UploadId("u".into());
-    let call =
-        CompleteUpload { key: "k", upload: &upload, parts: &parts, condition: &Condition::Absent, crc64nvme: Some(1) };
-    let call = call.call().unwrap();
+    let complete = |checksum, names_crc32c| {
+        let condition = &Condition::Absent;
+        CompleteUpload { key: "k", upload: &upload, parts: &parts, condition, checksum, names_crc32c }
+    };
+    let call = complete(crc(1), false).call(Dialect::S3).unwrap();
     assert_eq!(
         shown(&call),
         "POST /k uploadId=u\ncontent-type: application/xml\nif-none-match: *\nx-amz-checksum-crc64nvme: AAAAAAAAAAE=\n\
@@ -118,6 +129,10 @@ fn a_complete_names_parts_and_the_checksum_of_the_whole() {
     );
     let numbers = xml::CompleteRequest::parse(body(&call).as_bytes()).unwrap().parts;
     assert_eq!(numbers.iter().map(|part| part.number).collect::<Vec<_>>(), [1, 3]);
+    assert!(!body(&call).contains("ChecksumCRC32C"));
+    let call = complete(None, true).call(Dialect::S3).unwrap();
+    assert_eq!(body(&call).matches("<ChecksumCRC32C>AAAABw==</ChecksumCRC32C>").count(), 2);
+    assert!(!shown(&call).contains("x-amz-checksum"));
 }
 
 fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
@@ -126,6 +141,8 @@ fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
         status: StatusCode::from_u16(status).unwrap(),
         headers: headers.collect(),
         body: Bytes::copy_from_slice(body.as_bytes()),
+        dialect: Dialect::S3,
+        sent_md5: None,
     }
 }
 
@@ -216,8 +233,14 @@ fn what_is_not_s3_is_known_as_such() {
 #[test]
 fn an_error_inside_of_a_success_is_an_error() {
     let upload = UploadId("u".into());
-    let complete =
-        CompleteUpload { key: "k", upload: &upload, parts: &[], condition: &Condition::None, crc64nvme: None };
+    let complete = CompleteUpload {
+        key: "k",
+        upload: &upload,
+        parts: &[],
+        condition: &Condition::None,
+        checksum: None,
+        names_crc32c: false,
+    };
     let rows: &[(&str, Kind, &str)] = &[
         ("  \n<?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code></Error>", Kind::Unavailable, "after spaces"),
         ("<Error><Code>NoSuchUpload</Code></Error>", Kind::NoSuchUpload, "of any kind"),
@@ -313,10 +336,9 @@ fn listings_that_do_not_advance_are_refused() {
 fn what_a_multi_delete_could_not_delete_is_told() {
     let keys = ["a", "b", "c"];
     let delete = DeleteObjects { keys: &keys };
-    let call = delete.call().unwrap();
+    let call = delete.call(Dialect::S3).unwrap();
     assert_eq!(xml::Delete::parse(body(&call).as_bytes()).unwrap().keys, keys);
-    let md5 = data_encoding::BASE64.encode(&<md5::Md5 as md5::Digest>::digest(body(&call)));
-    assert_eq!(text(&call.headers, "content-md5"), Some(md5.as_str()));
+    assert_eq!(call.md5, Some(checksum::md5_of(&call.pieces)));
     let document = "<DeleteResult><Error><Key>a</Key><Code>AccessDenied</Code></Error>\
                     <Error><Key>b</Key><Code>NoSuchKey</Code></Error>\
                     <Error><Key>c</Key><Code>InternalError</Code></Error></DeleteResult>";

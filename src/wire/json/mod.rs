@@ -10,6 +10,7 @@ mod uploads;
 
 use crate::wire::date;
 use crate::wire::document::Error;
+use crate::wire::etag::ETag;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::SystemTime;
@@ -29,6 +30,13 @@ pub trait Document: Sized {
     fn write(&self) -> String;
 }
 
+/// Whether a text is the beginning of a JSON object and breaks off before its end.
+#[must_use]
+pub fn is_cut(document: &[u8]) -> bool {
+    let begins = document.trim_ascii_start().starts_with(b"{");
+    begins && serde_json::from_slice::<serde::de::IgnoredAny>(document).is_err_and(|error| error.is_eof())
+}
+
 fn from_slice<T: DeserializeOwned>(document: &[u8]) -> Result<T> {
     serde_json::from_slice(document).map_err(|error| Error::Malformed(error.to_string()))
 }
@@ -41,6 +49,13 @@ fn to_string<T: Serialize>(value: &T) -> String {
 fn time(member: &'static str, text: &str) -> Result<SystemTime> {
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     date::parse(&words.join(" ")).ok_or(Error::Invalid(member))
+}
+
+/// A tag in an answer about a write: a sentence in its place tells a failure.
+fn tag(text: &str) -> Result<ETag> {
+    let etag = ETag::new(text);
+    let is_tag = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+    if etag.as_str().bytes().all(is_tag) { Ok(etag) } else { Err(Error::Invalid("ETag")) }
 }
 
 fn filled(text: Option<String>) -> Option<String> {

@@ -7,6 +7,7 @@ use crate::wire::json::Document;
 use crate::wire::json::Result;
 use crate::wire::json::filled;
 use crate::wire::json::from_slice;
+use crate::wire::json::tag;
 use crate::wire::json::time;
 use crate::wire::json::to_string;
 use crate::wire::xml::Bucket;
@@ -64,6 +65,10 @@ impl Document for ListObjects {
     /// Common prefixes come without their delimiter, and have it here.
     fn parse(document: &[u8]) -> Result<Self> {
         let list: Listing = from_slice(document)?;
+        // Nearly all members may be missing, but then any JSON would be a listing of nothing.
+        if list.name.is_empty() && list.contents.is_none() && list.common_prefixes.is_none() {
+            return Err(Error::Missing("Contents"));
+        }
         let delimiter = filled(list.delimiter);
         let whole = |prefix: String| match &delimiter {
             Some(delimiter) if !prefix.ends_with(delimiter.as_str()) => prefix + delimiter,
@@ -177,7 +182,7 @@ impl Document for CopyObjectResult {
             return Err(Error::Missing("ETag"));
         }
         let last_modified = last_modified.map(|text| time("LastModified", &text)).transpose()?;
-        Ok(Self { etag: ETag::new(&etag), last_modified, checksums: Checksums::new() })
+        Ok(Self { etag: tag(&etag)?, last_modified, checksums: Checksums::new() })
     }
 
     fn write(&self) -> String {

@@ -73,6 +73,39 @@ fn a_sentence_in_place_of_a_tag_is_a_failure() {
 }
 
 #[test]
+fn a_copy_tells_a_failure_by_a_sentence_too() {
+    let failed = br#"{"Etag":"We encountered an internal error. Please try again."}"#;
+    assert_eq!(CopyObjectResult::parse(failed), Err(Error::Invalid("ETag")));
+    assert!(CopyObjectResult::parse(br#"{"etag":"\"5EB63BBBE01EEED093CB22BB8F5ACDC3\""}"#).is_ok());
+}
+
+#[test]
+fn not_every_json_is_a_listing() {
+    for other in [&br#"{"ok":true}"#[..], br#"{"code":"NoSuchBucket"}"#, b"{}"] {
+        assert_eq!(ListObjects::parse(other), Err(Error::Missing("Contents")));
+    }
+    for empty in [&br#"{"Name":"b"}"#[..], br#"{"Contents":[]}"#] {
+        assert!(ListObjects::parse(empty).unwrap().contents.is_empty());
+    }
+}
+
+#[test]
+fn what_breaks_off_is_told_from_what_is_something_else() {
+    for (text, cut) in [
+        (r#"{"Bucket":"b","ET"#, true),
+        (" {", true),
+        (r#"{"Part":[{"a":1}"#, true),
+        (r#"{"ok":true}"#, false),
+        (r#"{"a":}"#, false),
+        ("<html>", false),
+        ("[", false),
+        ("", false),
+    ] {
+        assert_eq!(is_cut(text.as_bytes()), cut, "{text}");
+    }
+}
+
+#[test]
 fn common_prefixes_lose_and_regain_their_delimiter() {
     let text = r#"{"Name":"mybucket","Prefix":"d/","Marker":null,"NextMarker":null,"Delimiter":"/","MaxKeys":1000,"HasNext":false,"HasCommonPrefix":true,"Contents":[{"Key":"d/a.txt","LastModified":"Tue, 02 Jan 2024 03:04:05 GMT","ETag":"5eb63bbbe01eeed093cb22bb8f5acdc3","Size":11,"StorageClass":"STANDARD"}],"CommonPrefixes":["d/sub"]}"#;
     let read = ListObjects::parse(text.as_bytes()).unwrap();

@@ -7,6 +7,7 @@ use crate::wire::json::Document;
 use crate::wire::json::Result;
 use crate::wire::json::filled;
 use crate::wire::json::from_slice;
+use crate::wire::json::tag;
 use crate::wire::json::time;
 use crate::wire::json::to_string;
 use crate::wire::xml::Checksums;
@@ -109,10 +110,7 @@ impl Document for CompleteResult {
         if etag.is_empty() {
             return Err(Error::Missing("ETag"));
         }
-        let etag = ETag::new(&etag);
-        if etag.as_str().bytes().any(|byte| !byte.is_ascii_hexdigit() && byte != b'-') {
-            return Err(Error::Invalid("ETag"));
-        }
+        let etag = tag(&etag)?;
         Ok(Self { location: String::new(), bucket, key, etag, checksums: Checksums::new(), checksum_type: None })
     }
 

@@ -81,7 +81,7 @@ impl Bucket {
     }
 
     fn keep(&mut self, number: PartNumber, bytes: Vec<u8>) -> Event {
-        let part = Part { number, etag: ETag::new("p"), size: bytes.len() as u64, crc64nvme: None };
+        let part = Part { number, etag: ETag::new("p"), size: bytes.len() as u64, crc64nvme: None, crc32c: None };
         self.parts.insert(number, bytes);
         Event::PartStored(part)
     }
@@ -157,7 +157,13 @@ fn an_abandoned_upload_waits_for_its_parts_and_aborts() {
     assert!(matches!(upload.poll(), Some(Action::PutPart(..))));
     upload.abandon();
     assert_eq!(upload.poll(), None, "an abort must not overtake the part");
-    upload.on_event(Event::PartStored(Part { number: PartNumber(1), etag: ETag::new("p"), size: 4, crc64nvme: None }));
+    upload.on_event(Event::PartStored(Part {
+        number: PartNumber(1),
+        etag: ETag::new("p"),
+        size: 4,
+        crc64nvme: None,
+        crc32c: None,
+    }));
     assert_eq!(upload.poll(), Some(Action::Abort(UploadId("u".into()))));
     upload.on_event(Event::Aborted);
     assert!(matches!(upload.outcome(), Some(Outcome::Abandoned)));

@@ -1,12 +1,12 @@
 //! Both kinds of loss on every call, on paused time.
 
 use super::*;
-use crate::store::Op;
+use crate::store::Dialect;
 use crate::store::memory::Lost;
 use crate::store::memory::Memory;
 use bytes::Bytes;
 
-const SMALL: Facts = Facts { part_bytes_min: 4, ..Facts::S3 };
+const SMALL: Facts = Facts { part_bytes_min: 4, move_object: true, ..Facts::S3 };
 
 fn stack(policy: Policy) -> (Arc<Memory>, Retry) {
     let memory = Arc::new(Memory::with_facts(SMALL));
@@ -44,8 +44,11 @@ async fn all_calls(lost: Lost) {
     let leaked = store.list_uploads("").await.unwrap();
     assert_eq!(leaked.len(), usize::from(lost == Lost::Answer));
     store.abort_upload("b", &upload).await.unwrap();
+    let moved = CopySource { key: "b".into(), if_match: None };
+    store.move_object(&moved, "d").await.unwrap();
+    assert_eq!((memory.bytes("b"), memory.bytes("d").unwrap()), (None, Bytes::from_static(b"6789123")));
     store.delete_object("a").await.unwrap();
-    assert!(store.delete_objects(&["b".into(), "c".into()]).await.unwrap().is_empty());
+    assert!(store.delete_objects(&["d".into(), "c".into()]).await.unwrap().is_empty());
     assert!(memory.keys().is_empty());
     for op in Op::ALL {
         assert!(memory.calls(op) >= 2, "{op} was not repeated");
@@ -101,6 +104,47 @@ async fn an_upload_that_was_aborted_meanwhile_is_not_taken_for_done() {
     let error = store.complete_upload("k", &upload, &[part], &Condition::None).await.unwrap_err();
     assert_eq!(error.kind, Kind::NoSuchUpload);
     assert_eq!(memory.bytes("k").unwrap(), "other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_move_is_settled_by_what_its_source_was() {
+    let source = CopySource { key: "a".into(), if_match: None };
+    // Someone else takes the source away after the request was lost: nothing was moved.
+    let (memory, store) = stack(Policy::default());
+    memory.put_object("a", payload("12345"), &headers("1"), &Condition::None).await.unwrap();
+    memory.put_object("b", payload("other, and longer"), &headers("1"), &Condition::None).await.unwrap();
+    memory.lose(Op::MoveObject, 1, Lost::Request);
+    memory.lose(Op::MoveObject, 2, Lost::Refused(Kind::NotFound));
+    let error = store.move_object(&source, "b").await.unwrap_err();
+    assert_eq!(error.kind, Kind::NotFound, "the source is still there, so it was not moved");
+    assert_eq!(memory.bytes("b").unwrap(), "other, and longer");
+
+    let (memory, store) = stack(Policy::default());
+    assert_eq!(store.move_object(&source, "b").await.unwrap_err().kind, Kind::NotFound);
+    memory.put_object("b", payload("12345"), &headers("1"), &Condition::None).await.unwrap();
+    assert_eq!(store.move_object(&source, "b").await.unwrap_err().kind, Kind::NotFound, "no answer was lost");
+    assert_eq!(memory.calls(Op::MoveObject), 0, "what is not there is not moved");
+
+    let stale = CopySource { key: "b".into(), if_match: Some(ETag::new("stale")) };
+    assert_eq!(store.move_object(&stale, "c").await.unwrap_err().kind, Kind::PreconditionFailed);
+    assert!(memory.bytes("b").is_some() && memory.bytes("c").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn completes_are_settled_in_every_dialect() {
+    for dialect in Dialect::ALL {
+        let memory = Arc::new(Memory::with_facts(Facts { dialect, ..SMALL }));
+        let store = Retry::new(memory.clone(), Policy::default());
+        let upload = store.create_upload("k", &headers("1")).await.unwrap();
+        let mut parts = Vec::new();
+        for number in 1..=2 {
+            parts.push(store.put_part("k", &upload, PartNumber(number), payload("12345")).await.unwrap());
+        }
+        memory.lose(Op::CompleteUpload, 1, Lost::Answer);
+        let etag = store.complete_upload("k", &upload, &parts, &Condition::None).await.unwrap();
+        let md5s = parts.iter().map(|part| part.etag.md5().unwrap());
+        assert_eq!(etag, dialect.etag_of_parts(md5s), "{dialect}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
