@@ -23,6 +23,7 @@ Examples:
   brigade mount local:bucket-data mnt       a bucket kept in ./bucket-data, as ./mnt
   brigade mount s3://photos/2026 ~/photos   a part of a real bucket
   brigade umount mnt                        finish what is being stored, then unmount
+  brigade check s3://photos                 whether it can be mounted, and what the store can do
   brigade serve bucket-data                 the same data, for every S3 client
 
 Credentials are found where the AWS tools look: the environment, then ~/.aws.
@@ -35,6 +36,8 @@ pub enum Command {
     Mount(Box<MountArgs>),
     /// Store what is pending, then unmount; fails if anything is not in the bucket
     Umount(UmountArgs),
+    /// See whether a bucket can be mounted, what its store can do, and what to put right
+    Check(Box<CheckArgs>),
     /// Serve a directory of data as an S3 endpoint
     Serve(ServeArgs),
 }
@@ -43,7 +46,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
 pub struct MountArgs {
-    /// s3://BUCKET[/PREFIX], or local:PATH for a bucket kept in PATH
+    /// s3://BUCKET[/PREFIX], jss://.., wos://.., or local:PATH for a bucket kept in PATH
     pub source: String,
     /// An empty directory to mount on
     pub dir: PathBuf,
@@ -71,7 +74,7 @@ pub struct MountArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The store")]
 pub struct StoreArgs {
-    /// The S3 endpoint, such as http://127.0.0.1:9000 [default: AWS]
+    /// The endpoint, such as http://127.0.0.1:9000 [default: the provider's]
     #[arg(long, value_name = "URL")]
     pub endpoint_url: Option<String>,
     /// The region that requests are signed for [default: AWS_REGION, the profile's, or us-east-1]
@@ -89,9 +92,18 @@ pub struct StoreArgs {
     /// Mount only the keys that begin with this directory
     #[arg(long, value_name = "DIR")]
     pub prefix: Option<String>,
+    /// How bytes are protected on their way: auto, crc64nvme, crc32c, md5, sha256 or none
+    #[arg(long, value_enum, default_value_t = Checksum::Auto, hide_possible_values = true, value_name = "HOW")]
+    pub checksum: Checksum,
+    /// How requests to a wos:// source are signed: auto, legacy or current
+    #[arg(long, value_enum, default_value_t = Signing::Auto, hide_possible_values = true, value_name = "HOW")]
+    pub signature: Signing,
     /// The storage class of new objects [default: the store's]
     #[arg(long, value_name = "CLASS")]
     pub storage_class: Option<String>,
+    /// Have objects encrypted by the store: AES256 or aws:kms with s3://, true with jss:// [default: the bucket's]
+    #[arg(long, value_name = "VALUE")]
+    pub server_side_encryption: Option<String>,
 }
 
 /// How objects look as files.
@@ -148,6 +160,19 @@ pub struct LogArgs {
     pub log_file: Option<PathBuf>,
 }
 
+/// `brigade check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// s3://BUCKET[/PREFIX], jss://.., wos://.., or local:PATH for a bucket kept in PATH
+    pub source: String,
+    /// Print one JSON document instead of lines
+    #[arg(long)]
+    pub json: bool,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
 /// `brigade umount`.
 #[derive(Debug, Args)]
 pub struct UmountArgs {
@@ -195,6 +220,34 @@ pub enum Addressing {
     Path,
     /// BUCKET.ENDPOINT
     Virtual,
+}
+
+/// The values of `--checksum`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Checksum {
+    /// As the provider prefers it
+    Auto,
+    /// CRC-64/NVME, kept with the object
+    Crc64nvme,
+    /// CRC-32C, kept with the object
+    Crc32c,
+    /// Content-MD5
+    Md5,
+    /// The signature covers the bytes
+    Sha256,
+    /// Nothing but the connection's own protection
+    None,
+}
+
+/// The values of `--signature`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Signing {
+    /// As the provider prefers it
+    Auto,
+    /// WOS, by HMAC-SHA1
+    Legacy,
+    /// WOS-HMAC-SHA256
+    Current,
 }
 
 /// The values of `--log`.

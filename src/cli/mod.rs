@@ -1,7 +1,10 @@
-//! The command line: what was typed ([`args`], [`options`]), what was meant ([`resolve`]), and one file per command.
+//! The command line: what was typed ([`args`], [`options`]), what was meant ([`resolve`], [`endpoint`]), and one file per
+//! command.
 //! The only layer that prints, reads the environment (credentials aside) and chooses the exit status.
 
 pub mod args;
+mod check;
+pub mod endpoint;
 mod logging;
 mod mount;
 pub mod options;
@@ -53,6 +56,7 @@ fn dispatch(arguments: &[OsString], environment: &Environment) -> Result<(), Fai
     match &typed.cli.command {
         Command::Mount(args) => mount::run(args, &typed.arguments, environment),
         Command::Umount(args) => umount::run(args, environment),
+        Command::Check(args) => check::run(args, environment),
         Command::Serve(args) => serve::run(args, environment),
     }
 }

@@ -5,20 +5,19 @@ use crate::base::bytesize::ByteSize;
 use crate::base::bytesize::GIB;
 use crate::base::bytesize::MIB;
 use crate::cli::Failure;
-use crate::cli::args;
+use crate::cli::args::CheckArgs;
 use crate::cli::args::MountArgs;
 use crate::cli::args::ServeArgs;
+use crate::cli::args::StoreArgs;
+use crate::cli::endpoint;
 use crate::fuse;
 use crate::mount::background;
 use crate::mount::control;
-use crate::mount::plan;
 use crate::mount::plan::Endpoint;
 use crate::mount::plan::Plan;
 use crate::mount::source;
 use crate::mount::source::Source;
 use crate::server::keys::Keys;
-use crate::store::provider::Addressing;
-use crate::store::provider::Provider;
 use crate::vfs;
 use std::fmt::Display;
 use std::path::Path;
@@ -81,19 +80,43 @@ impl Environment {
     }
 }
 
-/// The plan of a mount.
-pub fn mount(args: &MountArgs, environment: &Environment) -> Result<Plan, Failure> {
-    let mut source = args.source.parse::<Source>().map_err(|why| usage(format!("SOURCE {:?}: {why}", args.source)))?;
-    let mut prefix = args.store.prefix.as_deref().map(source::directory_prefix).unwrap_or_default();
+/// What a `check` is to look at.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// The bucket.
+    pub source: Source,
+    /// Only keys that begin so; empty, or ending in a slash.
+    pub prefix: String,
+    /// How to reach the store.
+    pub endpoint: Endpoint,
+}
+
+/// What `brigade check` is to look at.
+pub fn check(args: &CheckArgs, environment: &Environment) -> Result<Check, Failure> {
+    let (source, prefix) = source(&args.source, &args.store)?;
+    let endpoint = endpoint::endpoint(&args.store, &source, environment)?;
+    Ok(Check { source, prefix, endpoint })
+}
+
+/// The source with its path made absolute, and the prefix, however it was said.
+fn source(typed: &str, store: &StoreArgs) -> Result<(Source, String), Failure> {
+    let mut source = typed.parse::<Source>().map_err(|why| usage(format!("SOURCE {typed:?}: {why}")))?;
+    let mut prefix = store.prefix.as_deref().map(source::directory_prefix).unwrap_or_default();
     match &mut source {
         Source::Local { data } => *data = absolute(data)?,
-        Source::S3 { prefix: named, .. } if !named.is_empty() && !prefix.is_empty() => {
-            return Err(usage(format!("--prefix {prefix:?} and SOURCE {:?} both name a prefix; use one", args.source)));
+        Source::Bucket { prefix: named, .. } if !named.is_empty() && !prefix.is_empty() => {
+            return Err(usage(format!("--prefix {prefix:?} and SOURCE {typed:?} both name a prefix; use one")));
         }
         // What is shown as mounted is all of it, however it was said.
-        Source::S3 { prefix: named, .. } if named.is_empty() => named.clone_from(&prefix),
-        Source::S3 { prefix: named, .. } => prefix.clone_from(named),
+        Source::Bucket { prefix: named, .. } if named.is_empty() => named.clone_from(&prefix),
+        Source::Bucket { prefix: named, .. } => prefix.clone_from(named),
     }
+    Ok((source, prefix))
+}
+
+/// The plan of a mount.
+pub fn mount(args: &MountArgs, environment: &Environment) -> Result<Plan, Failure> {
+    let (source, prefix) = source(&args.source, &args.store)?;
     Ok(Plan {
         vfs: files(args, prefix)?,
         fuse: fuse::Options {
@@ -101,7 +124,7 @@ pub fn mount(args: &MountArgs, environment: &Environment) -> Result<Plan, Failur
             allow_other: args.files.allow_other,
             read_only: args.files.read_only,
         },
-        endpoint: endpoint(args, environment)?,
+        endpoint: endpoint::endpoint(&args.store, &source, environment)?,
         source,
         dir: args.dir.clone(),
         control_dir: environment.control_dir(),
@@ -123,6 +146,7 @@ fn files(args: &MountArgs, prefix: String) -> Result<vfs::Options, Failure> {
         dir_mode: files.dir_mode,
         read_only: files.read_only,
         storage_class: args.store.storage_class.clone(),
+        server_side_encryption: args.store.server_side_encryption.clone(),
         part_bytes: uploads.part_size.0,
         upload_concurrency: uploads.upload_concurrency,
         memory_limit: uploads.memory_limit.0,
@@ -139,33 +163,6 @@ fn in_range<T: PartialOrd + Display>(option: &str, value: T, min: T, max: T) -> 
         return Err(usage(format!("{option} {value} is too large; it is at most {max}")));
     }
     Ok(())
-}
-
-fn endpoint(args: &MountArgs, environment: &Environment) -> Result<Endpoint, Failure> {
-    let store = &args.store;
-    let (said_by, url) = match (&store.endpoint_url, &environment.endpoint_url) {
-        (Some(url), _) => ("--endpoint-url", Some(url)),
-        (None, url) => ("AWS_ENDPOINT_URL", url.as_ref()),
-    };
-    let url = url.map(|url| plan::endpoint_url(url).map_err(|why| usage(format!("{said_by}: {why}")))).transpose()?;
-    Ok(Endpoint {
-        url,
-        region: store.region.clone(),
-        profile: store.profile.clone(),
-        addressing: match store.addressing {
-            args::Addressing::Auto => None,
-            args::Addressing::Path => Some(Addressing::Path),
-            args::Addressing::Virtual => Some(Addressing::VirtualHost),
-        },
-        provider: store.provider.as_deref().map(provider).transpose()?,
-    })
-}
-
-fn provider(name: &str) -> Result<&'static Provider, Failure> {
-    Provider::named(name).ok_or_else(|| {
-        let names: Vec<_> = Provider::all().iter().map(|row| row.name).collect();
-        usage(format!("--provider {name:?} is not known; use one of {}", names.join(", ")))
-    })
 }
 
 /// The keys that the environment gives to `serve`: both or neither.
@@ -224,8 +221,9 @@ mod tests {
             ("s3://b m --upload-concurrency 0", "--upload-concurrency 0 is too small"),
             ("s3://b m --endpoint-url localhost:9000", "--endpoint-url: \"localhost:9000\" is not an endpoint"),
             ("s3://b m --provider nowhere", "--provider \"nowhere\" is not known; use one of s3, aws"),
+            ("jss://b m --checksum crc64nvme", "--checksum crc64nvme does not exist in JSS; use auto, md5, none"),
             ("s3://b/a m --prefix c", "both name a prefix"),
-            ("wos://b m", "SOURCE \"wos://b\": the WOS dialect is not supported yet"),
+            ("gs://b m", "SOURCE \"gs://b\": not a source; write s3://BUCKET"),
             ("b m", "SOURCE \"b\": not a source; write s3://BUCKET"),
         ];
         for (typed, want) in rows {

@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn wrong_usage_is_one_line_that_names_the_option_the_value_and_what_is_legal() {
         let rows: &[(&str, &[&str])] = &[
-            ("brigade", &["subcommand", "mount, umount, serve", "see `brigade --help`"]),
+            ("brigade", &["subcommand", "mount, umount, check, serve", "see `brigade --help`"]),
             ("brigade fly", &["'fly'", "see `brigade --help`"]),
             ("brigade mount", &["<SOURCE>", "<DIR>", "see `brigade mount --help`"]),
             ("brigade mount s3://b m --regoin x", &["'--regoin'", "'--region'", "see `brigade mount --help`"]),
@@ -115,6 +115,9 @@ mod tests {
             ("brigade mount s3://b m --part-size big", &["'big'", "'--part-size <SIZE>'", "8MiB"]),
             ("brigade mount s3://b m --file-mode 999", &["'999'", "'--file-mode <OCTAL>'", "000 to 777"]),
             ("brigade mount s3://b m --metadata-ttl 5", &["'5'", "'--metadata-ttl <TIME>'", "500ms"]),
+            ("brigade mount s3://b m --checksum sha1", &["'sha1'", "auto, crc64nvme, crc32c, md5, sha256, none"]),
+            ("brigade mount s3://b m --signature v2", &["'v2'", "auto, legacy, current"]),
+            ("brigade check", &["<SOURCE>", "see `brigade check --help`"]),
             ("brigade mount s3://b m --addressing odd", &["'odd'", "auto, path, virtual"]),
             ("brigade mount s3://b m --upload-concurrency -1", &["'-1'"]),
             ("brigade mount s3://b m -o part_size=big", &["'big'", "'--part-size <SIZE>'", "8MiB"]),
@@ -148,7 +151,7 @@ mod tests {
     #[test]
     fn help_reads_well_and_is_not_a_failure() {
         for typed in
-            ["brigade --help", "brigade mount --help", "brigade umount -h", "brigade serve --help", "brigade -V"]
+            ["brigade --help", "brigade mount --help", "brigade umount -h", "brigade check --help", "brigade -V"]
         {
             match parse(&typed.split(' ').map(OsString::from).collect::<Vec<_>>()) {
                 Ok(Parsed::Help(text)) => assert!(text.contains("brigade"), "{typed}: {text}"),

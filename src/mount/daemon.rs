@@ -10,6 +10,7 @@ use crate::mount::control::Request;
 use crate::mount::mountpoint;
 use crate::mount::mountpoint::Refused;
 use crate::mount::plan::Plan;
+use crate::mount::reach;
 use crate::mount::shutdown::Action;
 use crate::mount::shutdown::Ending;
 use crate::mount::shutdown::Event;
@@ -18,7 +19,6 @@ use crate::mount::shutdown::Refusal;
 use crate::mount::shutdown::Shutdown;
 use crate::mount::shutdown::Unmounted;
 use crate::mount::source::Source;
-use crate::mount::stack;
 use crate::mount::stack::Stack;
 use crate::mount::table;
 use crate::vfs::Failure;
@@ -50,7 +50,7 @@ pub enum Error {
     Mountpoint(#[from] mountpoint::Error),
     /// The layers below.
     #[error("{0}")]
-    Stack(#[from] stack::Error),
+    Stack(#[from] reach::Error),
     /// The kernel or fusermount3.
     #[error("cannot mount on {}: {cause}; FUSE needs /dev/fuse, and without root the package fuse3", dir.display())]
     Fuse {

@@ -4,7 +4,9 @@ use crate::fuse;
 use crate::http::Origin;
 use crate::mount::source::Source;
 use crate::store::provider::Addressing;
+use crate::store::provider::Integrity;
 use crate::store::provider::Provider;
+use crate::store::provider::Signature;
 use crate::vfs;
 use std::path::PathBuf;
 
@@ -25,8 +27,8 @@ pub struct Plan {
     pub control_dir: PathBuf,
 }
 
-/// How to reach the store, as far as the user said so. Of no effect on a local source.
-#[derive(Clone, Debug, Default)]
+/// How to reach the store. Of a local source only the integrity counts.
+#[derive(Clone, Debug)]
 pub struct Endpoint {
     /// Where requests go; the provider's own endpoint if `None`.
     pub url: Option<Origin>,
@@ -36,8 +38,20 @@ pub struct Endpoint {
     pub profile: Option<String>,
     /// How the bucket is named in requests; as the provider likes it if `None`.
     pub addressing: Option<Addressing>,
-    /// Who keeps the bucket; told by the endpoint if `None`.
-    pub provider: Option<&'static Provider>,
+    /// Who keeps the bucket.
+    pub provider: &'static Provider,
+    /// How bytes are protected on their way; as the provider's row says if `None`.
+    pub integrity: Option<Integrity>,
+    /// How requests are signed; as the provider's row says if `None`.
+    pub signature: Option<Signature>,
+}
+
+impl Endpoint {
+    /// Everything as the provider's row and the AWS tools have it.
+    #[must_use]
+    pub fn new(provider: &'static Provider) -> Self {
+        Self { url: None, region: None, profile: None, addressing: None, provider, integrity: None, signature: None }
+    }
 }
 
 /// Reads the URL of an endpoint.

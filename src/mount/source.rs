@@ -1,5 +1,7 @@
-//! What is to be mounted, as a value: `s3://BUCKET[/PREFIX]` or `local:PATH`. Pure; opens and reaches nothing.
+//! What is to be mounted, as a value: `s3://BUCKET[/PREFIX]`, the same with `jss://` or `wos://`, or `local:PATH`. Pure;
+//! opens and reaches nothing.
 
+use crate::store::Dialect;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -10,8 +12,10 @@ pub const LOCAL_BUCKET: &str = "local";
 /// Where the files come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A bucket on an S3 endpoint; the prefix is empty or ends in `/`.
-    S3 {
+    /// A bucket at an endpoint; the prefix is empty or ends in `/`.
+    Bucket {
+        /// How it is spoken to.
+        dialect: Dialect,
         /// The bucket's name.
         bucket: String,
         /// Keys begin so.
@@ -28,11 +32,8 @@ pub enum Source {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// Neither scheme, or none.
-    #[error("not a source; write s3://BUCKET, s3://BUCKET/PREFIX or local:PATH")]
+    #[error("not a source; write s3://BUCKET[/PREFIX], jss://BUCKET[/PREFIX], wos://BUCKET[/PREFIX] or local:PATH")]
     Unknown,
-    /// A dialect that this version does not speak.
-    #[error("the {0} dialect is not supported yet; this version mounts s3://BUCKET and local:PATH")]
-    Unsupported(&'static str),
     /// Nothing, or letters that no bucket has.
     #[error("{0:?} is not a bucket name; it has 1 to 255 letters, digits, dots, dashes and underscores")]
     Bucket(String),
@@ -48,17 +49,13 @@ impl FromStr for Source {
         if let Some(path) = text.strip_prefix("local:") {
             return if path.is_empty() { Err(ParseError::NoPath) } else { Ok(Self::Local { data: path.into() }) };
         }
-        for (scheme, name) in [("wos://", "WOS"), ("jss://", "JSS")] {
-            if text.starts_with(scheme) {
-                return Err(ParseError::Unsupported(name));
-            }
-        }
-        let rest = text.strip_prefix("s3://").ok_or(ParseError::Unknown)?;
+        let (scheme, rest) = text.split_once("://").ok_or(ParseError::Unknown)?;
+        let dialect = Dialect::ALL.into_iter().find(|dialect| dialect.scheme() == scheme).ok_or(ParseError::Unknown)?;
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         if !is_bucket_name(bucket) {
             return Err(ParseError::Bucket(bucket.to_owned()));
         }
-        Ok(Self::S3 { bucket: bucket.to_owned(), prefix: directory_prefix(prefix) })
+        Ok(Self::Bucket { dialect, bucket: bucket.to_owned(), prefix: directory_prefix(prefix) })
     }
 }
 
@@ -82,8 +79,17 @@ impl Source {
     #[must_use]
     pub fn bucket(&self) -> &str {
         match self {
-            Self::S3 { bucket, .. } => bucket,
+            Self::Bucket { bucket, .. } => bucket,
             Self::Local { .. } => LOCAL_BUCKET,
+        }
+    }
+
+    /// How it is spoken to; the bundled backend of a local source speaks S3.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Self::Bucket { dialect, .. } => *dialect,
+            Self::Local { .. } => Dialect::S3,
         }
     }
 }
@@ -91,8 +97,10 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::S3 { bucket, prefix } if prefix.is_empty() => write!(f, "s3://{bucket}"),
-            Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{}", prefix.trim_end_matches('/')),
+            Self::Bucket { dialect, bucket, prefix } => {
+                let slash = if prefix.is_empty() { "" } else { "/" };
+                write!(f, "{}://{bucket}{slash}{}", dialect.scheme(), prefix.trim_end_matches('/'))
+            }
             Self::Local { data } => write!(f, "local:{}", data.display()),
         }
     }
@@ -104,7 +112,10 @@ mod tests {
 
     #[test]
     fn sources_are_read_as_documented() {
-        let s3 = |bucket: &str, prefix: &str| Ok(Source::S3 { bucket: bucket.into(), prefix: prefix.into() });
+        let of = |dialect: Dialect, bucket: &str, prefix: &str| {
+            Ok(Source::Bucket { dialect, bucket: bucket.into(), prefix: prefix.into() })
+        };
+        let s3 = |bucket: &str, prefix: &str| of(Dialect::S3, bucket, prefix);
         let rows: &[(&str, Result<Source, ParseError>, &str)] = &[
             ("s3://b", s3("b", ""), "a bucket"),
             ("s3://b/", s3("b", ""), "a slash adds nothing"),
@@ -116,8 +127,10 @@ mod tests {
             ("s3://", Err(ParseError::Bucket(String::new())), "no bucket"),
             ("s3://..", Err(ParseError::Bucket("..".into())), "dots would leave the URL's path"),
             ("s3://a?b", Err(ParseError::Bucket("a?b".into())), "a query is not part of a name"),
-            ("wos://b", Err(ParseError::Unsupported("WOS")), "a later dialect"),
-            ("jss://b", Err(ParseError::Unsupported("JSS")), "a later dialect"),
+            ("wos://b/a", of(Dialect::Wos, "b", "a/"), "another dialect"),
+            ("jss://b", of(Dialect::Jss, "b", ""), "and another"),
+            ("S3://b", Err(ParseError::Unknown), "schemes are written small"),
+            ("gs://b", Err(ParseError::Unknown), "a dialect that nobody here speaks"),
             ("b", Err(ParseError::Unknown), "no scheme"),
             ("", Err(ParseError::Unknown), "nothing"),
         ];
@@ -128,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_source_is_shown_as_it_can_be_typed() {
-        for text in ["s3://b", "s3://b/a/c", "local:/srv/data"] {
+        for text in ["s3://b", "s3://b/a/c", "jss://b", "wos://b/a", "local:/srv/data"] {
             assert_eq!(text.parse::<Source>().unwrap().to_string(), text);
         }
     }

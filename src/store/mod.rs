@@ -12,6 +12,7 @@ pub mod layers;
 pub mod memory;
 mod metadata;
 mod ops;
+pub mod probe;
 pub mod provider;
 
 pub use crate::wire::dialect::Dialect;
@@ -63,6 +64,8 @@ pub struct Facts {
     pub part_bytes_min: u64,
     /// Bytes; largest part.
     pub part_bytes_max: u64,
+    /// Bytes; parts are made no larger than this as long as nobody asks for it.
+    pub part_bytes_preferred_max: u64,
     /// Largest number of parts of one upload.
     pub parts_max: u32,
     /// Bytes; largest object that one put or one copy takes.
@@ -88,6 +91,7 @@ impl Facts {
         listing_metadata: false,
         part_bytes_min: 5 << 20,
         part_bytes_max: 5 << 30,
+        part_bytes_preferred_max: 5 << 30,
         parts_max: 10_000,
         put_bytes_max: 5 << 30,
         key_bytes_max: 1024,
@@ -112,6 +116,9 @@ pub struct Headers {
     pub expires: Option<String>,
     /// Storage class; the store's default when `None`.
     pub storage_class: Option<String>,
+    /// How the store is to encrypt it; as the bucket says when `None`. Said with each write and not read back: an object
+    /// that is copied is encrypted anew.
+    pub server_side_encryption: Option<String>,
     /// User metadata.
     pub metadata: Metadata,
 }

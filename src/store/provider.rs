@@ -1,4 +1,6 @@
-//! What is true of each provider, as data: one row each. A new provider is a new row.
+//! What is true of each provider, as data. The rows are in `rows.rs`; here is what a row is, and how one is found.
+
+mod rows;
 
 use crate::http::Error;
 use crate::http::Origin;
@@ -70,121 +72,17 @@ pub struct Provider {
     pub integrity: [Integrity; 2],
 }
 
-const ROWS: &[Provider] = &[
-    Provider {
-        name: "s3",
-        dialect: Dialect::S3,
-        signature: Signature::Aws4,
-        sends_date: false,
-        facts: Facts::S3,
-        to_be_probed: false,
-        addressing: Addressing::Auto,
-        region: "us-east-1",
-        endpoint: None,
-        // Newer checksums make other stores fail or, worse, keep the framing as data.
-        integrity: [Integrity::Transport, Integrity::SignedSha256],
-    },
-    Provider {
-        name: "aws",
-        dialect: Dialect::S3,
-        signature: Signature::Aws4,
-        sends_date: false,
-        facts: Facts::S3,
-        to_be_probed: false,
-        addressing: Addressing::Auto,
-        region: "us-east-1",
-        endpoint: Some("https://s3.{region}.amazonaws.com"),
-        integrity: [Integrity::Crc64Nvme, Integrity::Crc64Nvme],
-    },
-    Provider {
-        name: "brigade",
-        dialect: Dialect::S3,
-        signature: Signature::Aws4,
-        sends_date: false,
-        facts: Facts { listing_metadata: true, ..Facts::S3 },
-        to_be_probed: false,
-        addressing: Addressing::Path,
-        region: "us-east-1",
-        endpoint: None,
-        integrity: [Integrity::Crc64Nvme, Integrity::Crc64Nvme],
-    },
-    Provider {
-        name: "minio",
-        dialect: Dialect::S3,
-        signature: Signature::Aws4,
-        sends_date: false,
-        facts: Facts { listing_metadata: true, ..Facts::S3 },
-        to_be_probed: false,
-        addressing: Addressing::Path,
-        region: "us-east-1",
-        endpoint: None,
-        integrity: [Integrity::Transport, Integrity::SignedSha256],
-    },
-    Provider {
-        name: "jdcloud",
-        dialect: Dialect::S3,
-        signature: Signature::Aws4,
-        // The vendor's header page says that x-amz-date is not supported, its examples use it.
-        sends_date: true,
-        facts: Facts { conditional_writes: false, copy_conditions: false, key_bytes_max: 1022, ..Facts::S3 },
-        to_be_probed: true,
-        addressing: Addressing::VirtualHost,
-        region: "cn-north-1",
-        endpoint: Some("https://s3.{region}.jdcloud-oss.com"),
-        integrity: [Integrity::Transport, Integrity::SignedSha256],
-    },
-    Provider {
-        name: "jss",
-        dialect: Dialect::Jss,
-        signature: Signature::Jingdong,
-        sends_date: true,
-        facts: Facts {
-            conditional_writes: false,
-            multi_delete: false,
-            copy_part: false,
-            copy_conditions: true,
-            move_object: true,
-            key_bytes_max: 1022,
-            storage_classes: &["STANDARD", "REDUCED_REDUNDANCY"],
-            ..Facts::S3
-        },
-        to_be_probed: true,
-        addressing: Addressing::Path,
-        region: "cn-north-1",
-        endpoint: Some("https://oss.{region}.jcloudcs.com"),
-        integrity: [Integrity::Transport, Integrity::Md5],
-    },
-    Provider {
-        name: "wos",
-        dialect: Dialect::Wos,
-        signature: Signature::Wos2,
-        sends_date: true,
-        facts: Facts {
-            conditional_writes: false,
-            copy_part: false,
-            key_bytes_max: 500,
-            storage_classes: &["Standard", "IA", "Archive"],
-            ..Facts::S3
-        },
-        to_be_probed: true,
-        addressing: Addressing::Auto,
-        region: "cn-east-1",
-        endpoint: None,
-        integrity: [Integrity::Transport, Integrity::Md5],
-    },
-];
-
 impl Provider {
     /// Every known provider.
     #[must_use]
     pub fn all() -> &'static [Self] {
-        ROWS
+        rows::ROWS
     }
 
     /// The row of a name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
-        ROWS.iter().find(|row| row.name == name)
+        rows::ROWS.iter().find(|row| row.name == name)
     }
 
     /// The bundled backend.
@@ -193,14 +91,29 @@ impl Provider {
         Self::named("brigade").expect("the row is in the table")
     }
 
-    /// The row that fits an endpoint (`None`: no endpoint was given, which means Amazon).
+    /// The row that fits an endpoint: its host tells, else it is the dialect's generic one. Without an endpoint it is the
+    /// one whose endpoints are known: Amazon, JD Cloud, Wangsu.
+    ///
+    /// A host that is known to speak another dialect gives the row of that one; it is for the caller to refuse.
     #[must_use]
-    pub fn of_endpoint(endpoint: Option<&Origin>) -> &'static Self {
-        let amazon = |origin: &Origin| {
-            let host = origin.host();
-            host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
+    pub fn of_endpoint(dialect: Dialect, endpoint: Option<&Origin>) -> &'static Self {
+        let name = match endpoint {
+            None => match dialect {
+                Dialect::S3 => "aws",
+                Dialect::Jss => "jss",
+                Dialect::Wos => "wangsu",
+            },
+            Some(origin) => match rows::of_host(origin.host()) {
+                // Wangsu's hosts take S3's signature and names as well ("Compatibility with AWS S3").
+                Some("wangsu") if dialect == Dialect::S3 => "s3",
+                Some(name) => name,
+                None => match dialect {
+                    Dialect::S3 => "s3",
+                    Dialect::Jss => "jss",
+                    Dialect::Wos => "wos",
+                },
+            },
         };
-        let name = if endpoint.is_none_or(amazon) { "aws" } else { "s3" };
         Self::named(name).expect("the row is in the table")
     }
 
@@ -210,6 +123,30 @@ impl Provider {
     /// When the region's name cannot be part of a host's.
     pub fn origin(&self, region: &str) -> Option<Result<Origin, Error>> {
         self.endpoint.map(|template| Origin::parse(&template.replace("{region}", region)))
+    }
+}
+
+impl Integrity {
+    /// As `--checksum` calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Crc64Nvme => "crc64nvme",
+            Self::Crc32c => "crc32c",
+            Self::Md5 => "md5",
+            Self::SignedSha256 => "sha256",
+            Self::Transport => "none",
+        }
+    }
+
+    /// Whether the dialect has it: only S3 has the newer checksums, and only signatures by SHA-256 cover a body.
+    #[must_use]
+    pub fn fits(self, dialect: Dialect, signature: Signature) -> bool {
+        match self {
+            Self::Crc64Nvme | Self::Crc32c => dialect == Dialect::S3,
+            Self::SignedSha256 => matches!(signature, Signature::Aws4 | Signature::Wos4),
+            Self::Md5 | Self::Transport => true,
+        }
     }
 }
 
@@ -230,45 +167,4 @@ impl Addressing {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_unique_and_every_endpoint_is_one() {
-        for row in Provider::all() {
-            assert!(std::ptr::eq(Provider::named(row.name).unwrap(), row));
-            assert!(row.origin(row.region).is_none_or(|origin| origin.is_ok()), "{}", row.name);
-        }
-        assert!(Provider::named("nobody").is_none());
-    }
-
-    #[test]
-    fn endpoints_tell_the_provider() {
-        for (url, want) in [
-            (None, "aws"),
-            (Some("https://s3.eu-west-1.amazonaws.com"), "aws"),
-            (Some("https://s3.cn-north-1.amazonaws.com.cn"), "aws"),
-            (Some("https://amazonaws.com.example.org"), "s3"),
-            (Some("http://127.0.0.1:9000"), "s3"),
-        ] {
-            let origin = url.map(|url| Origin::parse(url).unwrap());
-            assert_eq!(Provider::of_endpoint(origin.as_ref()).name, want, "{url:?}");
-        }
-    }
-
-    #[test]
-    fn buckets_are_named_by_host_where_that_works() {
-        let rows: &[(&str, &str, bool, &str)] = &[
-            ("https://s3.us-east-1.amazonaws.com", "my-bucket", true, "as Amazon wants it"),
-            ("https://s3.us-east-1.amazonaws.com", "my.bucket", false, "no certificate covers it"),
-            ("http://store.example.com", "my.bucket", true, "no certificate is needed"),
-            ("https://s3.us-east-1.amazonaws.com", "My_Bucket", false, "not a host name"),
-            ("http://127.0.0.1:9000", "my-bucket", false, "an address"),
-            ("http://localhost:9000", "my-bucket", false, "a name that has no names below it"),
-        ];
-        for (url, bucket, want, why) in rows {
-            let origin = Origin::parse(url).unwrap();
-            assert_eq!(Addressing::Auto.by_host(&origin, bucket), *want, "{url} {bucket}: {why}");
-        }
-    }
-}
+mod tests;

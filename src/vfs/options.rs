@@ -25,6 +25,8 @@ pub struct Options {
     pub read_only: bool,
     /// Storage class of what is written; the store's default when `None`.
     pub storage_class: Option<String>,
+    /// How the store is asked to encrypt what is written; as the bucket says when `None`.
+    pub server_side_encryption: Option<String>,
     /// Bytes of the first parts of an upload.
     pub part_bytes: u64,
     /// Requests of one upload at the same time.
@@ -44,6 +46,7 @@ impl Default for Options {
             dir_mode: 0o755,
             read_only: false,
             storage_class: None,
+            server_side_encryption: None,
             part_bytes: 8 * MIB,
             upload_concurrency: 4,
             memory_limit: 128 * MIB,

@@ -31,5 +31,6 @@ static NO_HEADERS: Headers = Headers {
     content_language: None,
     expires: None,
     storage_class: None,
+    server_side_encryption: None,
     metadata: BTreeMap::new(),
 };

@@ -17,6 +17,7 @@ use std::time::SystemTime;
 
 const METADATA_PREFIX: &str = "x-amz-meta-";
 const STORAGE_CLASS: &str = "x-amz-storage-class";
+const SERVER_SIDE_ENCRYPTION: &str = "x-amz-server-side-encryption";
 
 impl Call {
     /// The same with the headers to be kept with the object.
@@ -29,6 +30,7 @@ impl Call {
             (header::CONTENT_LANGUAGE, &headers.content_language),
             (header::EXPIRES, &headers.expires),
             (HeaderName::from_static(STORAGE_CLASS), &headers.storage_class),
+            (HeaderName::from_static(SERVER_SIDE_ENCRYPTION), &headers.server_side_encryption),
         ];
         for (name, value) in fields {
             if let Some(value) = value {
@@ -76,6 +78,7 @@ fn read_headers(headers: &HeaderMap) -> Headers {
         content_language: field(header::CONTENT_LANGUAGE),
         expires: field(header::EXPIRES),
         storage_class: field(HeaderName::from_static(STORAGE_CLASS)),
+        server_side_encryption: None,
         metadata: metadata.collect(),
     }
 }

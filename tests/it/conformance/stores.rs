@@ -7,6 +7,7 @@ use brigade::http::Origin;
 use brigade::server;
 use brigade::server::Server;
 use brigade::server::keys::Keys;
+use brigade::store::Dialect;
 use brigade::store::Facts;
 use brigade::store::Store;
 use brigade::store::client::Client;
@@ -86,7 +87,7 @@ async fn a_live_endpoint_that_the_environment_names_conforms() {
     let origin = Origin::parse(&endpoint).unwrap();
     let provider = match env::var("BRIGADE_TEST_PROVIDER") {
         Ok(name) => Provider::named(&name).expect("BRIGADE_TEST_PROVIDER is a known one"),
-        Err(_) => Provider::of_endpoint(Some(&origin)),
+        Err(_) => Provider::of_endpoint(Dialect::S3, Some(&origin)),
     };
     let region = env::var("BRIGADE_TEST_REGION").ok();
     let options = Options { endpoint: Some(origin), region, ..Options::new(bucket, provider) };
