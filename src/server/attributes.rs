@@ -4,6 +4,9 @@ use crate::http::HeaderMap;
 use crate::http::HeaderName;
 use crate::http::HeaderValue;
 use crate::server::backend::record::Attributes;
+use crate::server::backend::record::ENCRYPTION;
+use crate::server::backend::record::ENCRYPTION_HEADER;
+use crate::server::backend::record::Protection;
 use crate::server::fault::Fault;
 use crate::server::fault::Result;
 use crate::server::fields::Fields;
@@ -55,7 +58,23 @@ pub fn from_fields(fields: &Fields) -> Result<Attributes> {
             .with("Size", bytes.to_string())
             .with("MaxSizeAllowed", METADATA_BYTES_MAX.to_string()));
     }
-    Ok(Attributes { headers, metadata, storage_class: storage_class(fields)?.flatten() })
+    let mut attributes = Attributes { headers, metadata, storage_class: storage_class(fields)?.flatten() };
+    attributes.set_protection(protection(fields)?.unwrap_or(Protection::Plain));
+    Ok(attributes)
+}
+
+/// The encryption asked for, if any is.
+pub fn protection(fields: &Fields) -> Result<Option<Protection>> {
+    match fields.text(ENCRYPTION_HEADER)? {
+        None => Ok(None),
+        Some(ENCRYPTION) => Ok(Some(Protection::Sealed)),
+        Some("aws:kms" | "aws:kms:dsse") => {
+            Err(Fault::new(ErrorCode::NotImplemented, "Objects can be encrypted with keys of the server only: AES256."))
+        }
+        Some(other) => {
+            Err(Fault::argument(ENCRYPTION_HEADER, other, "The encryption method specified is not supported."))
+        }
+    }
 }
 
 /// The storage class asked for, if any is; the inner `None` is the standard one.

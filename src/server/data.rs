@@ -4,7 +4,9 @@ use crate::server::backend::BLOBS_DIRECTORY;
 use crate::server::backend::Backend;
 use crate::server::backend::INDEX_FILE;
 use crate::server::backend::index::OpenError;
+use crate::server::backend::key_file;
 use crate::server::keys;
+use crate::server::secret_file;
 use rustix::fs::FlockOperation;
 use rustix::fs::flock;
 use std::fs::File;
@@ -62,6 +64,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The key of encrypted objects cannot be used.
+    #[error("cannot use the encryption key: {0}")]
+    Key(key_file::Error),
     /// A bucket to be made cannot have this name.
     #[error("{0:?} cannot name a bucket; use 3 to 63 of the characters a-z, 0-9, - and .")]
     BucketName(String),
@@ -83,6 +88,7 @@ pub fn open(path: &Path, sync: bool) -> Result<(DataDirectory, Backend), Error> 
     let lock = take(path)?;
     let backend = Backend::open(path, sync).map_err(|error| match error {
         OpenError::InUse => Error::InUse { path: path.to_owned(), holder: "unknown".into() },
+        OpenError::Key(error) => Error::Key(error),
         OpenError::Format(_) | OpenError::Storage(_) => {
             Error::Index { path: path.to_owned(), reason: error.to_string() }
         }
@@ -98,8 +104,8 @@ pub fn check_content(path: &Path) -> Result<(), Error> {
     if path.join(INDEX_FILE).exists() {
         return Ok(());
     }
-    let draft = format!("{}.new", keys::FILE);
-    let ours = [LOCK_FILE, BLOBS_DIRECTORY, keys::FILE, draft.as_str(), "lost+found"];
+    let drafts = [secret_file::draft(keys::FILE), secret_file::draft(key_file::FILE)];
+    let ours = [LOCK_FILE, BLOBS_DIRECTORY, keys::FILE, key_file::FILE, &drafts[0], &drafts[1], "lost+found"];
     for entry in std::fs::read_dir(path).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
         if !ours.contains(&name.as_str()) {

@@ -2,13 +2,10 @@
 
 use crate::base::random;
 use crate::server::data;
+use crate::server::secret_file;
 use data_encoding::BASE32_NOPAD;
 use std::fmt;
-use std::fs::File;
-use std::fs::OpenOptions;
 use std::io;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use zeroize::Zeroize;
@@ -76,7 +73,7 @@ pub fn load_or_create(data: &Path) -> Result<Keys, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             std::fs::create_dir_all(data).map_err(failed)?;
             data::check_content(data)?;
-            create(data, &path).map_err(failed)
+            create(&path).map_err(failed)
         }
         Err(error) => Err(failed(error)),
     }
@@ -101,16 +98,9 @@ fn parse(text: &[u8]) -> Result<Keys, String> {
     Ok(Keys { access_key_id: value(ID_NAME)?, secret: value(SECRET_NAME)? })
 }
 
-fn create(data: &Path, path: &Path) -> io::Result<Keys> {
+fn create(path: &Path) -> io::Result<Keys> {
     let keys = Keys::random();
-    // Under another name first: a crash must not leave half a pair behind.
-    let draft = path.with_extension("new");
-    let _ = std::fs::remove_file(&draft);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    file.write_all(format(&keys).as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&draft, path)?;
-    File::open(data)?.sync_all()?;
+    secret_file::write(path, format(&keys).as_bytes())?;
     Ok(keys)
 }
 

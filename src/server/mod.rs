@@ -16,6 +16,7 @@ pub mod ops;
 pub mod receive;
 pub mod reply;
 pub mod route;
+pub mod secret_file;
 pub mod service;
 
 pub use data::Error;

@@ -9,6 +9,7 @@ use crate::server::backend::Backend;
 use crate::server::backend::blobs::Blobs;
 use crate::server::backend::blobs::Pending;
 use crate::server::backend::record::Piece;
+use crate::server::backend::record::Protection;
 use crate::server::body::Digested;
 use crate::server::body::Expected;
 use crate::server::body::Keep;
@@ -22,7 +23,7 @@ use std::io;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
-/// Bytes; objects up to this size live in the index.
+/// Bytes; objects up to this size live in the index, unless they are sealed.
 const INLINE_BYTES_MAX: u64 = 4 << 10;
 /// Bytes; what is hashed and written at once.
 const BATCH_BYTES: usize = 256 << 10;
@@ -44,17 +45,22 @@ pub async fn store(
     mut body: RequestBody,
     expected: Expected,
     compute: Algorithm,
+    protection: Protection,
     backend: &Backend,
 ) -> Result<Received> {
     let bytes = expected.bytes;
     backend.check_room()?;
-    if bytes <= INLINE_BYTES_MAX {
+    let inline_bytes_max = match protection {
+        Protection::Plain => INLINE_BYTES_MAX,
+        Protection::Sealed => 0,
+    };
+    if bytes <= inline_bytes_max {
         let digested = pull(&mut body, Sink::new(expected, Some(compute), Memory::default())).await?;
         let (Memory(kept), digests) = split(digested);
         let pieces = if kept.is_empty() { vec![] } else { vec![Piece::Inline(kept.into())] };
         return Ok(Received { pieces, pending: None, bytes, digests });
     }
-    let keep = Blob { blobs: Arc::clone(backend.blobs()), sync: backend.syncs(), pending: None };
+    let keep = Blob { blobs: Arc::clone(backend.blobs()), protection, sync: backend.syncs(), pending: None };
     let digested = pump(&mut body, Sink::new(expected, Some(compute), keep)).await?;
     let (blob, digests) = split(digested);
     let pending = blob.pending.expect("a body that is not empty has been written");
@@ -151,6 +157,7 @@ impl Keep for Memory {
 /// Keeps bytes in a blob, which is begun with the first of them.
 struct Blob {
     blobs: Arc<Blobs>,
+    protection: Protection,
     sync: bool,
     pending: Option<Pending>,
 }
@@ -159,7 +166,7 @@ impl Keep for Blob {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let pending = match &mut self.pending {
             Some(pending) => pending,
-            none => none.insert(self.blobs.create().map_err(disk)?),
+            none => none.insert(self.blobs.create(self.protection).map_err(disk)?),
         };
         pending.write(bytes).map_err(disk)
     }

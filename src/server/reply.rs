@@ -5,6 +5,9 @@ use crate::http::StatusCode;
 use crate::http::server::Response;
 use crate::http::server::ResponseBody;
 use crate::server::attributes::insert;
+use crate::server::backend::record::ENCRYPTION;
+use crate::server::backend::record::ENCRYPTION_HEADER;
+use crate::server::backend::record::Protection;
 use crate::server::fault::Fault;
 use crate::wire::checksum::Checksum;
 use crate::wire::etag::ETag;
@@ -61,6 +64,15 @@ impl Response {
     #[must_use]
     pub fn with_etag(self, etag: &ETag) -> Self {
         self.with("etag", &etag.quoted())
+    }
+
+    /// Says that the object is encrypted, if it is.
+    #[must_use]
+    pub fn with_protection(self, protection: Protection) -> Self {
+        match protection {
+            Protection::Plain => self,
+            Protection::Sealed => self.with(ENCRYPTION_HEADER, ENCRYPTION),
+        }
     }
 
     /// Adds a checksum, if there is one.

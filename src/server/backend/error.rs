@@ -1,5 +1,7 @@
 //! Why the backend did not do what it was asked, in its own words; [`crate::server::fault`] puts them into S3's.
 
+use crate::server::backend::key_file;
+
 /// A refusal, or a fault of the disk.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -56,6 +58,12 @@ pub enum Error {
     /// The disk or the index failed, or holds what it should not.
     #[error("storage failed: {0}")]
     Storage(String),
+}
+
+impl From<key_file::Error> for Error {
+    fn from(error: key_file::Error) -> Self {
+        Self::Storage(error.to_string())
+    }
 }
 
 /// What the backend answers.

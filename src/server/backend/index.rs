@@ -4,13 +4,21 @@
 
 use crate::server::backend::error::Error;
 use crate::server::backend::error::Result;
+use crate::server::backend::key_file;
+use crate::server::backend::record::BlobId;
 use crate::server::backend::record::BucketRecord;
 use crate::server::backend::record::Content;
 use crate::server::backend::record::ObjectRecord;
 use crate::server::backend::record::PartRecord;
+use crate::server::backend::record::Protection;
 use crate::server::backend::record::UploadRecord;
+use crate::server::backend::record::blobs_of;
 use crate::server::backend::record::decode;
+use crate::server::backend::seal::Seals;
+use crate::server::backend::seal::WrappedKey;
 use crate::server::condition::Permission;
+use crate::server::condition::ReadCondition;
+use crate::server::condition::Verdict;
 use crate::server::condition::WriteCondition;
 use redb::Database;
 use redb::Durability;
@@ -23,10 +31,12 @@ use std::path::Path;
 
 /// Version of what is in the tables. Another one is refused.
 pub const FORMAT: u64 = 1;
+/// The version once something was sealed: one that knows only the first would take sealed bytes for the content.
+pub const FORMAT_SEALED: u64 = 2;
 /// Bytes of the index kept in memory.
 const CACHE_BYTES: usize = 32 << 20;
 
-const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// By name.
 pub const BUCKETS: TableDefinition<&str, &[u8]> = TableDefinition::new("buckets");
 /// By [`object_key`].
@@ -39,6 +49,8 @@ pub const UPLOADS: TableDefinition<(&[u8], &str), &[u8]> = TableDefinition::new(
 pub const PARTS: TableDefinition<(&str, u32), &[u8]> = TableDefinition::new("parts");
 /// How many pieces name a blob.
 pub const BLOBS: TableDefinition<u64, u32> = TableDefinition::new("blobs");
+/// The wrapped keys of sealed blobs.
+pub const SEALS: TableDefinition<u64, &[u8]> = TableDefinition::new("seals");
 /// By upload id.
 pub const FINISHED: TableDefinition<&str, &[u8]> = TableDefinition::new("finished");
 
@@ -61,6 +73,8 @@ pub struct Opened {
     pub database: Database,
     /// How often it has been opened, this time included.
     pub run: u64,
+    /// One wrapped key of those that are there, if any is.
+    pub sealed: Option<(BlobId, WrappedKey)>,
 }
 
 /// Why the index cannot be opened.
@@ -70,8 +84,11 @@ pub enum OpenError {
     #[error("in use")]
     InUse,
     /// Written by another version of this program.
-    #[error("it has format {0}, this program writes format {FORMAT}")]
+    #[error("it has format {0}, this program writes formats {FORMAT} and {FORMAT_SEALED}")]
     Format(u64),
+    /// The key of encrypted objects cannot be used.
+    #[error(transparent)]
+    Key(key_file::Error),
     /// Everything else.
     #[error("{0}")]
     Storage(String),
@@ -94,7 +111,8 @@ pub fn open(path: &Path) -> std::result::Result<Opened, OpenError> {
         Ok(run) => run,
         Err(format) => return Err(OpenError::Format(format)),
     };
-    Ok(Opened { database, run })
+    let sealed = Snapshot::new(&database)?.any_seal()?;
+    Ok(Opened { database, run, sealed })
 }
 
 /// Checks the format, makes the tables and counts the run. The inner error is another format.
@@ -104,10 +122,10 @@ fn begin_run(database: &Database) -> Result<std::result::Result<u64, u64>> {
     let run = {
         let mut meta = txn.open_table(META)?;
         let format = meta.get("format")?.map_or(FORMAT, |format| format.value());
-        if format != FORMAT {
+        if format != FORMAT && format != FORMAT_SEALED {
             return Ok(Err(format));
         }
-        meta.insert("format", FORMAT)?;
+        meta.insert("format", format)?;
         let run = meta.get("run")?.map_or(0, |run| run.value()) + 1;
         meta.insert("run", run)?;
         run
@@ -118,6 +136,7 @@ fn begin_run(database: &Database) -> Result<std::result::Result<u64, u64>> {
     txn.open_table(UPLOADS)?;
     txn.open_table(PARTS)?;
     txn.open_table(BLOBS)?;
+    txn.open_table(SEALS)?;
     txn.open_table(FINISHED)?;
     txn.commit()?;
     Ok(Ok(run))
@@ -148,6 +167,15 @@ pub fn permit(condition: &WriteCondition, current: Option<&ObjectRecord>) -> Res
     }
 }
 
+/// Fails if a condition does not hold for a copy's source.
+pub fn admit(condition: &ReadCondition, source: ObjectRecord) -> Result<ObjectRecord> {
+    match condition.check(&source.etag, source.modified.time()) {
+        Verdict::Go => Ok(source),
+        Verdict::NotModified => Err(Error::PreconditionFailed("x-amz-copy-source-If-None-Match")),
+        Verdict::Failed(header) => Err(Error::PreconditionFailed(header)),
+    }
+}
+
 /// One state of the index, unmoved by what happens meanwhile.
 pub struct Snapshot {
     buckets: ReadOnlyTable<&'static str, &'static [u8]>,
@@ -158,6 +186,7 @@ pub struct Snapshot {
     pub uploads: ReadOnlyTable<(&'static [u8], &'static str), &'static [u8]>,
     parts: ReadOnlyTable<(&'static str, u32), &'static [u8]>,
     blobs: ReadOnlyTable<u64, u32>,
+    seals: ReadOnlyTable<u64, &'static [u8]>,
 }
 
 impl Snapshot {
@@ -171,6 +200,7 @@ impl Snapshot {
             uploads: txn.open_table(UPLOADS)?,
             parts: txn.open_table(PARTS)?,
             blobs: txn.open_table(BLOBS)?,
+            seals: txn.open_table(SEALS)?,
         })
     }
 
@@ -213,6 +243,26 @@ impl Snapshot {
     pub fn content(&self, bucket: &str, key: &str) -> Result<Content> {
         get(&self.contents, object_key(bucket, key).as_slice())?
             .ok_or_else(|| Error::Storage("an object has no content".into()))
+    }
+
+    /// The wrapped keys of an object's blobs, to be taken from the snapshot that the object was found in: they go with
+    /// the last object that names them, the files only when nobody reads them.
+    pub fn seals(&self, record: &ObjectRecord, content: &Content) -> Result<Seals> {
+        match record.attributes.protection() {
+            Protection::Plain => Ok(Seals::new()),
+            Protection::Sealed => blobs_of(&content.pieces).map(|id| Ok((id, self.seal(id)?))).collect(),
+        }
+    }
+
+    fn seal(&self, id: BlobId) -> Result<WrappedKey> {
+        let kept = self.seals.get(id.0)?.and_then(|kept| WrappedKey::from_bytes(kept.value()));
+        kept.ok_or_else(|| Error::Storage("a sealed blob has no key in the index".into()))
+    }
+
+    fn any_seal(&self) -> Result<Option<(BlobId, WrappedKey)>> {
+        let Some(entry) = self.seals.iter()?.next() else { return Ok(None) };
+        let id = BlobId(entry?.0.value());
+        Ok(Some((id, self.seal(id)?)))
     }
 
     /// An unfinished upload.

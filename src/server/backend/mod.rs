@@ -7,10 +7,13 @@ pub mod blobs;
 pub mod collect;
 pub mod error;
 pub mod index;
+pub mod key_file;
 pub mod listing;
 pub mod readers;
 pub mod reading;
 pub mod record;
+pub mod rewrite;
+pub mod seal;
 pub mod tables;
 #[cfg(test)]
 mod tests;
@@ -23,14 +26,17 @@ use crate::server::backend::error::Error;
 use crate::server::backend::error::Result;
 use crate::server::backend::index::OpenError;
 use crate::server::backend::index::Snapshot;
+use crate::server::backend::key_file::KeyFile;
 use crate::server::backend::listing::Cursor;
 use crate::server::backend::listing::Page;
 use crate::server::backend::listing::Query;
 use crate::server::backend::readers::Readers;
 use crate::server::backend::readers::Reading;
+use crate::server::backend::reading::Reader;
 use crate::server::backend::record::ObjectRecord;
 use crate::server::backend::record::Piece;
 use crate::server::backend::record::UploadRecord;
+use crate::server::backend::seal::Seals;
 use crate::server::backend::tables::Tables;
 use crate::server::backend::writer::Writer;
 use bytes::Bytes;
@@ -88,7 +94,8 @@ impl Backend {
         let opened = index::open(&data.join(INDEX_FILE))?;
         let storage = |error: io::Error| OpenError::Storage(error.to_string());
         let root = data.join(BLOBS_DIRECTORY);
-        let blobs = Arc::new(Blobs::open(root.clone(), opened.run).map_err(storage)?);
+        let keys = KeyFile::open(data, opened.sealed).map_err(OpenError::Key)?;
+        let blobs = Arc::new(Blobs::open(root.clone(), opened.run, keys).map_err(storage)?);
         let (open, closed) = crossbeam_channel::bounded(0);
         let index = Handle { database: Arc::new(opened.database), _open: open };
         let (readers, woken) = Readers::new();
@@ -145,10 +152,14 @@ impl Backend {
         self.readers.enter()
     }
 
-    /// The bytes of pieces.
-    #[must_use]
-    pub fn stream(&self, pieces: Vec<Piece>, reading: Reading) -> BoxStream<'static, io::Result<Bytes>> {
-        reading::stream(Arc::clone(&self.blobs), pieces, reading)
+    /// The bytes of pieces, with the keys of those that are sealed.
+    pub fn stream(
+        &self,
+        pieces: Vec<Piece>,
+        seals: Seals,
+        reading: Reading,
+    ) -> Result<BoxStream<'static, io::Result<Bytes>>> {
+        Ok(reading::stream(Reader::new(Arc::clone(&self.blobs), pieces, seals, reading)?))
     }
 }
 

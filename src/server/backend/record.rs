@@ -39,6 +39,20 @@ pub struct BucketRecord {
     pub created: Millis,
 }
 
+/// The header that asks for encryption at rest, and tells of it.
+pub const ENCRYPTION_HEADER: &str = "x-amz-server-side-encryption";
+/// Its value for keys that the server keeps.
+pub const ENCRYPTION: &str = "AES256";
+
+/// How the bytes of an object lie on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// As they are.
+    Plain,
+    /// Encrypted, all of them; none lives in the index.
+    Sealed,
+}
+
 /// The headers kept with an object. Values are bytes: what a client sent in another charset comes back unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attributes {
@@ -48,6 +62,27 @@ pub struct Attributes {
     pub metadata: Vec<(String, Bytes)>,
     /// Other than `STANDARD`.
     pub storage_class: Option<String>,
+}
+
+impl Attributes {
+    /// How the object's bytes lie on disk. What the headers say is true: no blob of a sealed object is plain, none of
+    /// a plain one is sealed.
+    #[must_use]
+    pub fn protection(&self) -> Protection {
+        let is_sealed = self.headers.iter().any(|(name, _)| name == ENCRYPTION_HEADER);
+        if is_sealed { Protection::Sealed } else { Protection::Plain }
+    }
+
+    /// Says how the object's bytes lie on disk.
+    pub fn set_protection(&mut self, protection: Protection) {
+        self.headers.retain(|(name, _)| name != ENCRYPTION_HEADER);
+        match protection {
+            Protection::Plain => {}
+            Protection::Sealed => {
+                self.headers.push((ENCRYPTION_HEADER.to_owned(), Bytes::from_static(ENCRYPTION.as_bytes())));
+            }
+        }
+    }
 }
 
 /// A checksum, and of what it is.
@@ -89,7 +124,7 @@ pub enum Piece {
     Blob {
         /// Which.
         id: BlobId,
-        /// Where it begins, in bytes.
+        /// Where it begins, in bytes of the content, also of a sealed one.
         offset: u64,
         /// How long it is, in bytes; not zero.
         bytes: u64,

@@ -14,10 +14,11 @@ use crate::server::backend::record::BucketRecord;
 use crate::server::backend::record::Content;
 use crate::server::backend::record::Millis;
 use crate::server::backend::record::ObjectRecord;
+use crate::server::backend::record::Piece;
+use crate::server::backend::record::Protection;
 use crate::server::backend::record::blobs_of;
 use crate::server::backend::record::encode;
 use crate::server::condition::ReadCondition;
-use crate::server::condition::Verdict;
 use crate::server::condition::WriteCondition;
 use redb::ReadableTable;
 use redb::ReadableTableMetadata;
@@ -63,20 +64,56 @@ pub struct CopyObject {
     pub replace: Option<Attributes>,
     /// Instead of the source's storage class; `Some(None)` is the standard one.
     pub storage_class: Option<Option<String>>,
+    /// The protection that was asked for; the source's if `None`.
+    pub protection: Option<Protection>,
     /// Bytes; a larger source is refused.
     pub bytes_max: u64,
     /// When this happens.
     pub now: Millis,
 }
 
+impl CopyObject {
+    /// The record of the copy, if there may be one.
+    pub(super) fn record(&self, source: ObjectRecord) -> Result<ObjectRecord> {
+        if source.size > self.bytes_max {
+            return Err(Error::TooLarge(source.size));
+        }
+        let changes = self.replace.is_some() || self.storage_class.is_some() || self.protection.is_some();
+        if self.source == self.target && !changes {
+            return Err(Error::CopyOntoItself);
+        }
+        let protection = self.protection.unwrap_or(source.attributes.protection());
+        let mut record = source;
+        if let Some(attributes) = &self.replace {
+            record.attributes = attributes.clone();
+        }
+        // The class of the source is not copied: without a header the copy is of the standard one.
+        record.attributes.storage_class = self.storage_class.clone().flatten();
+        record.attributes.set_protection(protection);
+        record.modified = self.now;
+        Ok(record)
+    }
+}
+
+/// What became of a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Copied<T> {
+    /// It shares the source's blobs.
+    Shared(T),
+    /// Nothing: source and copy have different protections, so that the bytes must be written anew.
+    Differs,
+}
+
 /// The tables of one transaction, and what its commit brings with it.
 pub struct Tables<'t> {
+    txn: &'t WriteTransaction,
     buckets: Table<'t, &'static str, &'static [u8]>,
     objects: Table<'t, &'static [u8], &'static [u8]>,
     contents: Table<'t, &'static [u8], &'static [u8]>,
     pub(super) uploads: Table<'t, (&'static [u8], &'static str), &'static [u8]>,
     pub(super) parts: Table<'t, (&'static str, u32), &'static [u8]>,
     blobs: Table<'t, u64, u32>,
+    seals: Table<'t, u64, &'static [u8]>,
     pub(super) finished: Table<'t, &'static str, &'static [u8]>,
     effects: Effects,
 }
@@ -94,12 +131,14 @@ impl<'t> Tables<'t> {
     /// Opens the tables of a transaction.
     pub fn open(txn: &'t WriteTransaction) -> Result<Self> {
         Ok(Self {
+            txn,
             buckets: txn.open_table(index::BUCKETS)?,
             objects: txn.open_table(index::OBJECTS)?,
             contents: txn.open_table(index::CONTENTS)?,
             uploads: txn.open_table(index::UPLOADS)?,
             parts: txn.open_table(index::PARTS)?,
             blobs: txn.open_table(index::BLOBS)?,
+            seals: txn.open_table(index::SEALS)?,
             finished: txn.open_table(index::FINISHED)?,
             effects: Effects::default(),
         })
@@ -160,7 +199,7 @@ impl<'t> Tables<'t> {
     pub fn put_object(&mut self, name: &Name, new: NewObject, condition: &WriteCondition) -> Result<()> {
         self.require_bucket(&name.bucket)?;
         self.check(name, condition)?;
-        self.keep(new.pending)?;
+        self.keep(new.record.attributes.protection(), &new.content.pieces, new.pending)?;
         self.replace(name, &new.record, &new.content)
     }
 
@@ -176,38 +215,26 @@ impl<'t> Tables<'t> {
         self.release(content.iter().flat_map(|content| blobs_of(&content.pieces)))
     }
 
-    /// Copies an object by naming its blobs once more.
-    pub fn copy_object(&mut self, copy: &CopyObject) -> Result<ObjectRecord> {
+    /// Copies an object by naming its blobs once more. [`super::rewrite`] makes copies that differ.
+    pub fn copy_object(&mut self, copy: &CopyObject) -> Result<Copied<ObjectRecord>> {
         self.require_bucket(&copy.target.bucket)?;
         self.check(&copy.target, &copy.target_condition)?;
-        let mut record = self.source(&copy.source, &copy.source_condition)?;
-        if record.size > copy.bytes_max {
-            return Err(Error::TooLarge(record.size));
+        let source = self.source(&copy.source, &copy.source_condition)?;
+        let protection = source.attributes.protection();
+        let record = copy.record(source)?;
+        if record.attributes.protection() != protection {
+            return Ok(Copied::Differs);
         }
-        if copy.source == copy.target && copy.replace.is_none() && copy.storage_class.is_none() {
-            return Err(Error::CopyOntoItself);
-        }
-        if let Some(attributes) = &copy.replace {
-            record.attributes = Attributes { storage_class: None, ..attributes.clone() };
-        }
-        // The class of the source is not copied: without a header the copy is of the standard one.
-        record.attributes.storage_class = copy.storage_class.clone().flatten();
-        record.modified = copy.now;
         let content = self.content(&copy.source)?;
         self.retain(blobs_of(&content.pieces))?;
         self.replace(&copy.target, &record, &content)?;
-        Ok(record)
+        Ok(Copied::Shared(record))
     }
 
     /// The record of a copy's source, if it is there and the condition holds.
     pub fn source(&self, name: &Name, condition: &ReadCondition) -> Result<ObjectRecord> {
         self.require_bucket(&name.bucket)?;
-        let record = self.object(name)?.ok_or(Error::NoSuchKey)?;
-        match condition.check(&record.etag, record.modified.time()) {
-            Verdict::Go => Ok(record),
-            Verdict::NotModified => Err(Error::PreconditionFailed("x-amz-copy-source-If-None-Match")),
-            Verdict::Failed(header) => Err(Error::PreconditionFailed(header)),
-        }
+        index::admit(condition, self.object(name)?.ok_or(Error::NoSuchKey)?)
     }
 
     /// Writes an object whose blobs are counted already over what is there.
@@ -222,12 +249,20 @@ impl<'t> Tables<'t> {
         self.release(old.iter().flat_map(|content| blobs_of(&content.pieces)))
     }
 
-    /// Takes over a blob that was written for one piece.
-    pub(super) fn keep(&mut self, pending: Option<Pending>) -> Result<()> {
-        if let Some(pending) = pending {
-            self.blobs.insert(pending.id().0, 1)?;
-            self.effects.kept.push(pending);
+    /// Takes over a blob that was written for the only piece, and the key that opens it.
+    pub(super) fn keep(&mut self, want: Protection, pieces: &[Piece], pending: Option<Pending>) -> Result<()> {
+        let inline = pieces.iter().any(|piece| matches!(piece, Piece::Inline(_)));
+        assert!(want == Protection::Plain || !inline, "no byte of a sealed object lives in the index");
+        let Some(pending) = pending else { return Ok(()) };
+        assert_eq!(pending.protection(), want, "what is said of an object must be true of its bytes");
+        self.blobs.insert(pending.id().0, 1)?;
+        if let Some(key) = pending.wrapped_key() {
+            if self.seals.is_empty()? {
+                self.txn.open_table(index::META)?.insert("format", index::FORMAT_SEALED)?;
+            }
+            self.seals.insert(pending.id().0, key.as_bytes())?;
         }
+        self.effects.kept.push(pending);
         Ok(())
     }
 
@@ -248,6 +283,8 @@ impl<'t> Tables<'t> {
             match count.ok_or_else(|| Error::Storage("a blob that is named is not counted".into()))? {
                 0 | 1 => {
                     self.blobs.remove(id.0)?;
+                    // Without its key a sealed blob is noise, whatever becomes of the file.
+                    self.seals.remove(id.0)?;
                     self.effects.doomed.push(id);
                 }
                 more => {
@@ -261,5 +298,10 @@ impl<'t> Tables<'t> {
     /// How many blobs are named, for tests.
     pub fn blob_count(&self) -> Result<u64> {
         Ok(self.blobs.len()?)
+    }
+
+    /// How many keys of sealed blobs are kept, for tests.
+    pub fn seal_count(&self) -> Result<u64> {
+        Ok(self.seals.len()?)
     }
 }

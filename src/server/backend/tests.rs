@@ -1,5 +1,7 @@
 //! The store against a model, across crashes, and with many writers.
 
+mod sealing;
+
 use super::*;
 use crate::server::backend::blobs::Pending;
 use crate::server::backend::record::Attributes;
@@ -7,6 +9,8 @@ use crate::server::backend::record::BlobId;
 use crate::server::backend::record::Content;
 use crate::server::backend::record::Millis;
 use crate::server::backend::record::PartRecord;
+use crate::server::backend::record::Protection;
+use crate::server::backend::tables::Copied;
 use crate::server::backend::tables::CopyObject;
 use crate::server::backend::tables::Name;
 use crate::server::backend::tables::NewObject;
@@ -54,28 +58,32 @@ impl Store {
     }
 
     async fn put(&self, key: &str, bytes: &[u8], condition: WriteCondition) -> Result<()> {
-        let (object, name) = (self.object(bytes), name(key));
+        self.put_as(Protection::Plain, key, bytes, condition).await
+    }
+
+    async fn put_as(&self, want: Protection, key: &str, bytes: &[u8], condition: WriteCondition) -> Result<()> {
+        let (object, name) = (self.object(want, bytes), name(key));
         self.get().write(move |tables| tables.put_object(&name, object, &condition)).await
     }
 
-    fn object(&self, bytes: &[u8]) -> NewObject {
-        let (pieces, pending) = self.blob(bytes);
+    fn object(&self, protection: Protection, bytes: &[u8]) -> NewObject {
+        let (pieces, pending) = self.blob(protection, bytes);
         let record = ObjectRecord {
             size: bytes.len() as u64,
             etag: ETag::of_md5(md5::Md5::digest(bytes).into()),
             modified: NOW,
-            attributes: Attributes::default(),
+            attributes: attributes(protection),
             checksum: None,
         };
         NewObject { record, content: Content { pieces, part_sizes: vec![] }, pending }
     }
 
     /// A blob, also for few bytes, so that blobs are what is tested.
-    fn blob(&self, bytes: &[u8]) -> (Vec<Piece>, Option<Pending>) {
+    fn blob(&self, protection: Protection, bytes: &[u8]) -> (Vec<Piece>, Option<Pending>) {
         if bytes.is_empty() {
             return (vec![], None);
         }
-        let mut pending = self.get().blobs().create().unwrap();
+        let mut pending = self.get().blobs().create(protection).unwrap();
         pending.write(bytes).unwrap();
         pending.close(true).unwrap();
         (vec![Piece::Blob { id: pending.id(), offset: 0, bytes: bytes.len() as u64 }], Some(pending))
@@ -83,16 +91,41 @@ impl Store {
 
     async fn read(&self, key: &str) -> Result<Vec<u8>> {
         let (reading, key) = (self.get().enter(), key.to_owned());
-        let content = self.get().read(move |snapshot| {
-            snapshot.object(BUCKET, &key)?;
-            snapshot.content(BUCKET, &key)
+        let found = self.get().read(move |snapshot| {
+            let record = snapshot.object(BUCKET, &key)?;
+            let content = snapshot.content(BUCKET, &key)?;
+            Ok((snapshot.seals(&record, &content)?, content))
         });
-        let mut stream = self.get().stream(content.await?.pieces, reading);
+        let (seals, content) = found.await?;
+        let mut stream = self.get().stream(content.pieces, seals, reading)?;
         let mut out = Vec::new();
         while let Some(bytes) = stream.next().await {
-            out.extend_from_slice(&bytes.unwrap());
+            out.extend_from_slice(&bytes?);
         }
         Ok(out)
+    }
+
+    async fn protection(&self, key: &str) -> Protection {
+        let key = key.to_owned();
+        let record = self.get().read(move |snapshot| snapshot.object(BUCKET, &key)).await.unwrap();
+        record.attributes.protection()
+    }
+
+    /// Copies as a request does: with bytes written anew if they must be.
+    async fn copy(&self, copy: CopyObject) -> Result<ObjectRecord> {
+        let copied = self.get().write(move |tables| tables.copy_object(&copy).map(|copied| (copy, copied))).await?;
+        match copied {
+            (_, Copied::Shared(record)) => Ok(record),
+            (copy, Copied::Differs) => self.get().rewrite_object(copy).await,
+        }
+    }
+
+    async fn copy_part(&self, copy: CopyPart) -> Result<PartRecord> {
+        let copied = self.get().write(move |tables| tables.copy_part(&copy).map(|copied| (copy, copied))).await?;
+        match copied {
+            (_, Copied::Shared(part)) => Ok(part),
+            (copy, Copied::Differs) => self.get().rewrite_part(copy).await,
+        }
     }
 
     async fn list(&self) -> Vec<String> {
@@ -102,7 +135,7 @@ impl Store {
     }
 
     async fn put_part(&self, id: &str, number: u32, bytes: &[u8]) -> ETag {
-        let (pieces, pending) = self.blob(bytes);
+        let (pieces, pending) = self.blob(Protection::Plain, bytes);
         let md5 = md5::Md5::digest(bytes).into();
         let sum = Some(checksum(Algorithm::Crc32c, bytes));
         let part = PartRecord { size: bytes.len() as u64, md5, modified: NOW, checksum: sum, pieces };
@@ -112,9 +145,13 @@ impl Store {
     }
 
     async fn begin(&self, id: &str) {
+        self.begin_as(Protection::Plain, id).await;
+    }
+
+    async fn begin_as(&self, protection: Protection, id: &str) {
         let record = UploadRecord {
             initiated: NOW,
-            attributes: Attributes::default(),
+            attributes: attributes(protection),
             checksum: Some((Algorithm::Crc32c, Scope::FullObject)),
         };
         let upload = upload("target", id);
@@ -123,6 +160,23 @@ impl Store {
 
     async fn complete(&self, complete: Complete) -> Result<ObjectRecord> {
         self.get().write(move |tables| tables.complete_upload(&complete)).await
+    }
+
+    async fn seal_count(&self) -> u64 {
+        self.get().write(|tables| tables.seal_count()).await.unwrap()
+    }
+
+    /// The blobs that sealed objects name.
+    async fn sealed_blobs(&self) -> u64 {
+        let mut found = std::collections::BTreeSet::new();
+        for key in self.list().await {
+            let seals = self.get().read(move |snapshot| {
+                let (record, content) = (snapshot.object(BUCKET, &key)?, snapshot.content(BUCKET, &key)?);
+                snapshot.seals(&record, &content)
+            });
+            found.extend(seals.await.unwrap().into_keys());
+        }
+        found.len() as u64
     }
 
     async fn blob_count(&self) -> u64 {
@@ -145,6 +199,12 @@ impl Store {
         let dirs = std::fs::read_dir(root).unwrap().map(|dir| dir.unwrap().path());
         dirs.filter_map(|dir| std::fs::read_dir(dir).ok()).map(Iterator::count).sum()
     }
+}
+
+fn attributes(protection: Protection) -> Attributes {
+    let mut attributes = Attributes::default();
+    attributes.set_protection(protection);
+    attributes
 }
 
 fn name(key: &str) -> Name {
@@ -177,7 +237,8 @@ fn copy(source: &str, target: &str) -> CopyObject {
         target_condition: WriteCondition::default(),
         replace: None,
         storage_class: None,
-        bytes_max: 1000,
+        protection: None,
+        bytes_max: 1 << 20,
         now: NOW,
     }
 }
@@ -212,7 +273,7 @@ async fn without_sync_a_clean_end_keeps_everything() {
 async fn a_crash_before_the_commit_leaves_the_old_object_and_no_litter() {
     let mut store = Store::new(true).await;
     store.put("k", b"old", always()).await.unwrap();
-    let mut lost = store.object(b"new, never named");
+    let mut lost = store.object(Protection::Plain, b"new, never named");
     // What a killed process does: the file stays, nobody runs its destructor.
     std::mem::forget(lost.pending.take());
     assert_eq!(store.files(), 2);
@@ -232,7 +293,7 @@ async fn a_refused_write_changes_nothing_and_leaves_no_file() {
     assert!(matches!(refused, Err(Error::PreconditionFailed("If-None-Match"))));
     assert_eq!(store.read("k").await.unwrap(), b"old");
     assert_eq!((store.files(), store.blob_count().await), (1, 1));
-    let elsewhere = store.object(b"x");
+    let elsewhere = store.object(Protection::Plain, b"x");
     let nowhere = Name { bucket: "none".into(), key: "k".into() };
     let refused = store.get().write(move |tables| tables.put_object(&nowhere, elsewhere, &always())).await;
     assert!(matches!(refused, Err(Error::NoSuchBucket)));
@@ -249,7 +310,7 @@ async fn a_reader_finishes_what_it_began_though_the_object_is_gone() {
     store.get().write(|tables| tables.delete_object(&name("k"))).await.unwrap();
     store.put("other", b"more commits", always()).await.unwrap();
     assert!(matches!(store.read("k").await, Err(Error::NoSuchKey)));
-    let mut stream = store.get().stream(content.pieces, reading);
+    let mut stream = store.get().stream(content.pieces, Seals::new(), reading).unwrap();
     let mut read = 0;
     while let Some(piece) = stream.next().await {
         read += piece.unwrap().len();
@@ -353,7 +414,7 @@ async fn an_aborted_upload_leaves_nothing_and_takes_no_more_parts() {
     store.put_part("u", 1, b"abc").await;
     store.get().write(|tables| tables.abort_upload(&upload("target", "u"))).await.unwrap();
     assert_eq!((store.settled_files(0).await, store.blob_count().await), (0, 0));
-    let (pieces, pending) = store.blob(b"late");
+    let (pieces, pending) = store.blob(Protection::Plain, b"late");
     let part = PartRecord { size: 4, md5: [0; 16], modified: NOW, checksum: None, pieces };
     let late = store.get().write(move |tables| tables.put_part(&upload("target", "u"), 1, &part, pending)).await;
     assert!(matches!(late, Err(Error::NoSuchUpload)));
@@ -366,7 +427,7 @@ async fn an_aborted_upload_leaves_nothing_and_takes_no_more_parts() {
 async fn copies_share_blobs_until_the_last_is_gone() {
     let store = Store::new(true).await;
     store.put("target", b"0123456789", always()).await.unwrap();
-    store.get().write(|tables| tables.copy_object(&copy("target", "copy"))).await.unwrap();
+    store.copy(copy("target", "copy")).await.unwrap();
     store.begin("u").await;
     let part = |number, range| CopyPart {
         upload: upload("target", "u"),
@@ -379,8 +440,8 @@ async fn copies_share_blobs_until_the_last_is_gone() {
     };
     let outside = store.get().write(move |tables| tables.copy_part(&part(1, Some(5..11)))).await;
     assert!(matches!(outside, Err(Error::RangeOutside(10))));
-    let first = store.get().write(move |tables| tables.copy_part(&part(1, Some(2..6)))).await.unwrap();
-    let second = store.get().write(move |tables| tables.copy_part(&part(2, None))).await.unwrap();
+    let first = store.copy_part(part(1, Some(2..6))).await.unwrap();
+    let second = store.copy_part(part(2, None)).await.unwrap();
     assert_eq!(store.files(), 1, "no bytes were moved");
     let (first, second) = (ETag::of_md5(first.md5), ETag::of_md5(second.md5));
     // The object is put together from itself.
@@ -398,7 +459,7 @@ async fn buckets_go_only_when_nothing_is_in_them() {
     let delete = || store.get().write(|tables| tables.delete_bucket(BUCKET));
     // A neighbour whose name begins in the same way is not in the bucket.
     store.get().write(|tables| tables.create_bucket("bkt-2", NOW)).await.unwrap();
-    let neighbour = (store.object(b"x"), Name { bucket: "bkt-2".into(), key: "k".into() });
+    let neighbour = (store.object(Protection::Plain, b"x"), Name { bucket: "bkt-2".into(), key: "k".into() });
     store.get().write(move |tables| tables.put_object(&neighbour.1, neighbour.0, &always())).await.unwrap();
     store.put("k", b"x", always()).await.unwrap();
     assert!(matches!(delete().await, Err(Error::BucketNotEmpty)));
@@ -441,33 +502,40 @@ async fn uploads_are_listed_in_pages() {
 #[test]
 fn blobs_of_this_run_are_not_collected() {
     let dir = tempfile::tempdir().unwrap();
-    let first = Blobs::open(dir.path().into(), 1).unwrap();
-    let mut kept = first.create().unwrap();
+    let blobs = |run| Blobs::open(dir.path().into(), run, KeyFile::open(dir.path(), None).unwrap()).unwrap();
+    let first = blobs(1);
+    let mut kept = first.create(Protection::Plain).unwrap();
     kept.write(b"x").unwrap();
+    kept.close(false).unwrap();
     assert_eq!(kept.id(), BlobId(1 << 40));
     kept.keep();
     assert!(first.old_directories().unwrap().is_empty());
-    let second = Blobs::open(dir.path().into(), 2).unwrap();
+    let second = blobs(2);
     let old: Vec<Vec<BlobId>> = second.old_directories().unwrap().iter().map(|dir| dir.ids().unwrap()).collect();
     assert_eq!(old, [[BlobId(1 << 40)]]);
-    drop(second.create().unwrap());
-    assert!(second.create().unwrap().id() > second.first_of_run());
+    drop(second.create(Protection::Plain).unwrap());
+    assert!(second.create(Protection::Plain).unwrap().id() > second.first_of_run());
 }
 
 /// What a client may do, over two keys.
 #[derive(Clone, Debug)]
 enum Act {
-    Put(u8, Vec<u8>),
+    Put(u8, Vec<u8>, Protection),
     Delete(u8),
-    Copy(u8, u8),
+    Copy(u8, u8, Option<Protection>),
     Reopen,
+}
+
+fn protection() -> impl Strategy<Value = Protection> {
+    prop_oneof![Just(Protection::Plain), Just(Protection::Sealed)]
 }
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        4 => (0u8..3, prop::collection::vec(any::<u8>(), 0..4)).prop_map(|(key, bytes)| Act::Put(key, bytes)),
+        4 => (0u8..3, prop::collection::vec(any::<u8>(), 0..4), protection())
+            .prop_map(|(key, bytes, protection)| Act::Put(key, bytes, protection)),
         2 => (0u8..3).prop_map(Act::Delete),
-        3 => (0u8..3, 0u8..3).prop_map(|(from, to)| Act::Copy(from, to)),
+        3 => (0u8..3, 0u8..3, prop::option::of(protection())).prop_map(|(from, to, want)| Act::Copy(from, to, want)),
         1 => Just(Act::Reopen),
     ]
 }
@@ -479,24 +547,25 @@ proptest! {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
             let mut store = Store::new(true).await;
-            let mut model: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+            let mut model: BTreeMap<String, (Vec<u8>, Protection)> = BTreeMap::new();
             for act in acts {
                 match act {
-                    Act::Put(key, bytes) => {
-                        store.put(&key.to_string(), &bytes, always()).await.unwrap();
-                        model.insert(key.to_string(), bytes);
+                    Act::Put(key, bytes, protection) => {
+                        store.put_as(protection, &key.to_string(), &bytes, always()).await.unwrap();
+                        model.insert(key.to_string(), (bytes, protection));
                     }
                     Act::Delete(key) => {
                         store.get().write(move |tables| tables.delete_object(&name(&key.to_string()))).await.unwrap();
                         model.remove(&key.to_string());
                     }
-                    Act::Copy(from, to) => {
-                        let spec = copy(&from.to_string(), &to.to_string());
-                        let copied = store.get().write(move |tables| tables.copy_object(&spec)).await;
+                    Act::Copy(from, to, protection) => {
+                        let spec = CopyObject { protection, ..copy(&from.to_string(), &to.to_string()) };
+                        let copied = store.copy(spec).await;
                         match model.get(&from.to_string()).cloned() {
-                            Some(bytes) if from != to => {
-                                copied.unwrap();
-                                model.insert(to.to_string(), bytes);
+                            Some((bytes, own)) if from != to || protection.is_some() => {
+                                let protection = protection.unwrap_or(own);
+                                assert_eq!(copied.unwrap().attributes.protection(), protection);
+                                model.insert(to.to_string(), (bytes, protection));
                             }
                             Some(_) => assert!(matches!(copied, Err(Error::CopyOntoItself))),
                             None => assert!(matches!(copied, Err(Error::NoSuchKey))),
@@ -506,9 +575,11 @@ proptest! {
                 }
             }
             assert_eq!(store.list().await, model.keys().cloned().collect::<Vec<_>>());
-            for (key, bytes) in &model {
+            for (key, (bytes, protection)) in &model {
                 assert_eq!(&store.read(key).await.unwrap(), bytes);
+                assert_eq!(store.protection(key).await, *protection);
             }
+            assert_eq!(store.seal_count().await, store.sealed_blobs().await, "a key for each sealed blob, and no other");
             // Every file is named and every name has a file.
             let named = usize::try_from(store.blob_count().await).unwrap();
             assert_eq!(store.settled_files(named).await, named);

@@ -13,6 +13,7 @@ use crate::server::backend::record::PartRecord;
 use crate::server::backend::record::UploadRecord;
 use crate::server::backend::record::blobs_of;
 use crate::server::backend::record::encode;
+use crate::server::backend::tables::Copied;
 use crate::server::backend::tables::Name;
 use crate::server::backend::tables::Tables;
 use crate::server::condition::ReadCondition;
@@ -58,6 +59,29 @@ pub struct CopyPart {
     pub bytes_max: u64,
     /// When this happens.
     pub now: Millis,
+}
+
+impl CopyPart {
+    /// The part of a source, without its pieces, and the range that they are.
+    pub(super) fn part(&self, upload: &UploadRecord, source: &ObjectRecord) -> Result<(PartRecord, Range<u64>)> {
+        let range = self.range.clone().unwrap_or(0..source.size);
+        if range.end > source.size {
+            return Err(Error::RangeOutside(source.size));
+        }
+        let size = range.end - range.start;
+        if size > self.bytes_max {
+            return Err(Error::TooLarge(size));
+        }
+        let whole = range == (0..source.size);
+        let part = PartRecord {
+            size,
+            md5: copied_md5(source, &range),
+            modified: self.now,
+            checksum: upload.checksum.and_then(|(algorithm, _)| copied_checksum(source, whole, algorithm)),
+            pieces: Vec::new(),
+        };
+        Ok((part, range))
+    }
 }
 
 /// A part named by complete.
@@ -111,8 +135,8 @@ impl Tables<'_> {
         part: &PartRecord,
         pending: Option<Pending>,
     ) -> Result<()> {
-        self.upload(upload)?.ok_or(Error::NoSuchUpload)?;
-        self.keep(pending)?;
+        let record = self.upload(upload)?.ok_or(Error::NoSuchUpload)?;
+        self.keep(record.attributes.protection(), &part.pieces, pending)?;
         self.replace_part(upload, number, part)
     }
 
@@ -124,30 +148,18 @@ impl Tables<'_> {
         self.release(old.iter().flat_map(|part| blobs_of(&part.pieces)))
     }
 
-    /// Makes a part by naming blobs of another object once more.
-    pub fn copy_part(&mut self, copy: &CopyPart) -> Result<PartRecord> {
+    /// Makes a part by naming blobs of another object once more. [`super::rewrite`] makes parts that differ.
+    pub fn copy_part(&mut self, copy: &CopyPart) -> Result<Copied<PartRecord>> {
         let upload = self.upload(&copy.upload)?.ok_or(Error::NoSuchUpload)?;
         let source = self.source(&copy.source, &copy.source_condition)?;
-        let range = copy.range.clone().unwrap_or(0..source.size);
-        if range.end > source.size {
-            return Err(Error::RangeOutside(source.size));
+        let (mut part, range) = copy.part(&upload, &source)?;
+        if source.attributes.protection() != upload.attributes.protection() {
+            return Ok(Copied::Differs);
         }
-        let size = range.end - range.start;
-        if size > copy.bytes_max {
-            return Err(Error::TooLarge(size));
-        }
-        let whole = range == (0..source.size);
-        let content = self.content(&copy.source)?;
-        let part = PartRecord {
-            size,
-            md5: copied_md5(&source, &range),
-            modified: copy.now,
-            checksum: upload.checksum.and_then(|(algorithm, _)| copied_checksum(&source, whole, algorithm)),
-            pieces: content.slice(range),
-        };
+        part.pieces = self.content(&copy.source)?.slice(range);
         self.retain(blobs_of(&part.pieces))?;
         self.replace_part(&copy.upload, copy.number, &part)?;
-        Ok(part)
+        Ok(Copied::Shared(part))
     }
 
     /// Drops an upload and its parts.

@@ -1,8 +1,10 @@
-//! Copies within the backend: of an object, and of a part from an object. They move no bytes.
+//! Copies within the backend: of an object, and of a part from an object. They move no bytes, unless these must be
+//! encrypted or decrypted.
 
 use crate::http::server::Response;
 use crate::server::attributes;
 use crate::server::backend::record::ObjectChecksum;
+use crate::server::backend::tables::Copied;
 use crate::server::backend::tables::CopyObject;
 use crate::server::backend::tables::Name;
 use crate::server::backend::uploads::CopyPart;
@@ -45,30 +47,37 @@ pub async fn object(context: &Context, target: Name) -> Result<Response> {
         target_condition: write_condition(context)?,
         replace,
         storage_class: attributes::storage_class(&context.fields)?,
+        protection: attributes::protection(&context.fields)?,
         bytes_max: PUT_BYTES_MAX,
         now: context.millis(),
     };
-    let record = context
+    let (copy, copied) = context
         .backend
         .write(move |tables| {
             // Another checksum than the source has would need its bytes.
             let source = tables.source(&copy.source, &copy.source_condition)?;
             let has = |algorithm| source.checksum.as_ref().is_some_and(|own| own.checksum.algorithm == algorithm);
             if asked.is_some_and(|algorithm| !has(algorithm)) {
-                return Ok(None);
+                return Ok((copy, None));
             }
-            tables.copy_object(&copy).map(Some)
+            let copied = tables.copy_object(&copy)?;
+            Ok((copy, Some(copied)))
         })
         .await?;
-    let Some(record) = record else {
-        return Err(Fault::new(ErrorCode::NotImplemented, "A copy has the checksum of its source and no other."));
+    let record = match copied {
+        Some(Copied::Shared(record)) => record,
+        Some(Copied::Differs) => context.backend.rewrite_object(copy).await?,
+        None => {
+            return Err(Fault::new(ErrorCode::NotImplemented, "A copy has the checksum of its source and no other."));
+        }
     };
+    let protection = record.attributes.protection();
     let document = xml::CopyObjectResult {
         etag: record.etag,
         last_modified: Some(record.modified.time()),
         checksums: record.checksum.iter().filter_map(full).collect(),
     };
-    Ok(reply::xml(document.write()))
+    Ok(reply::xml(document.write()).with_protection(protection))
 }
 
 /// `PUT /b/k?partNumber&uploadId` with a source.
@@ -83,7 +92,11 @@ pub async fn part(context: &Context, number: u32, upload: UploadName) -> Result<
         bytes_max: PUT_BYTES_MAX,
         now: context.millis(),
     };
-    let part = context.backend.write(move |tables| tables.copy_part(&copy)).await?;
+    let copied = context.backend.write(move |tables| tables.copy_part(&copy).map(|copied| (copy, copied))).await?;
+    let part = match copied {
+        (_, Copied::Shared(part)) => part,
+        (copy, Copied::Differs) => context.backend.rewrite_part(copy).await?,
+    };
     let document = xml::CopyPartResult {
         etag: ETag::of_md5(part.md5),
         last_modified: Some(part.modified.time()),

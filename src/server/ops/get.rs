@@ -45,9 +45,11 @@ pub async fn get(context: &Context, name: Name, read: Read) -> Result<Response> 
     let reading = context.backend.enter();
     let found = context.backend.read(move |snapshot| {
         let record = snapshot.object(&name.bucket, &name.key)?;
-        Ok((record, snapshot.content(&name.bucket, &name.key)?))
+        let content = snapshot.content(&name.bucket, &name.key)?;
+        let seals = snapshot.seals(&record, &content)?;
+        Ok((record, content, seals))
     });
-    let (record, content) = found.await?;
+    let (record, content, seals) = found.await?;
     if let Some(response) = judge(&condition, &record)? {
         return Ok(response);
     }
@@ -56,7 +58,7 @@ pub async fn get(context: &Context, name: Name, read: Read) -> Result<Response> 
     let mut response = described(context, &record, &read, &selected);
     let bytes = range.end - range.start;
     if bytes > 0 {
-        response.body = ResponseBody::Stream(bytes, context.backend.stream(content.slice(range), reading));
+        response.body = ResponseBody::Stream(bytes, context.backend.stream(content.slice(range), seals, reading)?);
     }
     Ok(response)
 }

@@ -43,12 +43,13 @@ pub async fn create(context: &Context, name: Name) -> Result<Response> {
     let asked = checksum_algorithm(context)?;
     let (algorithm, scope) = (asked.unwrap_or(DEFAULT_CHECKSUM), checksum_scope(context, asked)?);
     let record = UploadRecord { initiated: context.millis(), attributes, checksum: Some((algorithm, scope)) };
+    let protection = record.attributes.protection();
     // The time first: ids of one key are listed in the order in which they were begun.
     let id = format!("{:012x}{}", context.millis().0, random::hex::<10>());
     let upload = UploadName { name: name.clone(), id: id.clone() };
     context.backend.write(move |tables| tables.create_upload(&upload, &record)).await?;
     let document = xml::InitiateResult { bucket: name.bucket, key: name.key, upload_id: id };
-    let response = reply::xml(document.write());
+    let response = reply::xml(document.write()).with_protection(protection);
     Ok(match asked {
         Some(_) => {
             response.with("x-amz-checksum-algorithm", algorithm.name()).with("x-amz-checksum-type", scope.name())
@@ -79,7 +80,8 @@ pub async fn put_part(context: &Context, number: u32, upload: UploadName, body: 
     let record = context.backend.read(look).await?;
     let sent = expected.algorithm();
     let algorithm = record.checksum.map_or(DEFAULT_CHECKSUM, |(algorithm, _)| algorithm);
-    let received = receive::store(body, expected, algorithm, &context.backend).await?;
+    let protection = record.attributes.protection();
+    let received = receive::store(body, expected, algorithm, protection, &context.backend).await?;
     let part = PartRecord {
         size: received.bytes,
         md5: received.digests.md5,
@@ -91,7 +93,8 @@ pub async fn put_part(context: &Context, number: u32, upload: UploadName, body: 
     let answered = received.digests.checksum(sent.unwrap_or(algorithm)).cloned();
     let pending = received.pending;
     context.backend.write(move |tables| tables.put_part(&upload, number, &part, pending)).await?;
-    Ok(reply::empty(StatusCode::OK).with_etag(&etag).with_checksum(answered.as_ref()))
+    let response = reply::empty(StatusCode::OK).with_protection(protection);
+    Ok(response.with_etag(&etag).with_checksum(answered.as_ref()))
 }
 
 /// `POST /b/k?uploadId`.
@@ -108,6 +111,7 @@ pub async fn complete(context: &Context, upload: UploadName, body: RequestBody) 
         now: context.millis(),
     };
     let record = context.backend.write(move |tables| tables.complete_upload(&complete)).await?;
+    let protection = record.attributes.protection();
     let Name { bucket, key } = upload.name;
     let document = xml::CompleteResult {
         location: format!("http://{}/{bucket}/{}", context.host, uri::encode_path(&key)),
@@ -117,7 +121,7 @@ pub async fn complete(context: &Context, upload: UploadName, body: RequestBody) 
         checksums: record.checksum.iter().filter_map(full).collect(),
         checksum_type: record.checksum.as_ref().map(|own| own.scope.name().to_owned()),
     };
-    Ok(reply::xml(document.write()))
+    Ok(reply::xml(document.write()).with_protection(protection))
 }
 
 fn wanted_parts(request: &xml::CompleteRequest) -> Result<Vec<WantedPart>> {

@@ -35,7 +35,8 @@ pub async fn put(context: &Context, name: Name, body: RequestBody) -> Result<Res
     // What would fail in the end fails before a body is sent.
     let (early_name, early) = (name.clone(), condition.clone());
     context.backend.read(move |snapshot| snapshot.check_write(&early_name.bucket, &early_name.key, &early)).await?;
-    let received = receive::store(body, expected, algorithm, &context.backend).await?;
+    let protection = attributes.protection();
+    let received = receive::store(body, expected, algorithm, protection, &context.backend).await?;
     let checksum = received.digests.checksum(algorithm).cloned();
     let etag = ETag::of_md5(received.digests.md5);
     let record = ObjectRecord {
@@ -50,6 +51,7 @@ pub async fn put(context: &Context, name: Name, body: RequestBody) -> Result<Res
     context.backend.write(move |tables| tables.put_object(&name, object, &condition)).await?;
     let type_name = Scope::FullObject.name();
     Ok(reply::empty(StatusCode::OK)
+        .with_protection(protection)
         .with_etag(&etag)
         .with_checksum(checksum.as_ref())
         .with("x-amz-checksum-type", type_name))

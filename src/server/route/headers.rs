@@ -30,6 +30,7 @@ const WRITE_HEADERS: &[&str] = &[
     "x-amz-object-ownership",
     "x-amz-request-payer",
     "x-amz-sdk-checksum-algorithm",
+    "x-amz-server-side-encryption",
     "x-amz-security-token",
     "x-amz-storage-class",
     "x-amz-tagging-directive",

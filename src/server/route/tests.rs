@@ -127,7 +127,7 @@ fn headers_that_ask_for_more_are_refused() {
         ("PUT", "x-amz-acl", "public-read", false),
         ("PUT", "x-amz-grant-read", "id=1", false),
         ("PUT", "x-amz-tagging", "a=b", false),
-        ("PUT", "x-amz-server-side-encryption", "AES256", false),
+        ("PUT", "x-amz-server-side-encryption", "AES256", true),
         ("PUT", "x-amz-server-side-encryption-customer-key", "a", false),
         ("GET", "x-amz-server-side-encryption-customer-key", "a", false),
         ("PUT", "x-amz-object-lock-mode", "GOVERNANCE", false),

@@ -220,7 +220,7 @@ fn what_is_not_implemented_is_said_so_and_changes_nothing() {
     {
         assert_eq!(running.refusal(request, &[], b"after"), (501, "NotImplemented".into()), "{request}");
     }
-    let encrypted = [("x-amz-server-side-encryption", "AES256")];
+    let encrypted = [("x-amz-server-side-encryption", "aws:kms")];
     assert_eq!(running.refusal("PUT /bkt/k", &encrypted, b"after"), (501, "NotImplemented".into()));
     assert_eq!(running.refusal("PATCH /bkt/k", &[], b"after"), (405, "MethodNotAllowed".into()));
     assert_eq!(running.ask("GET /bkt/k", &[], b"").body, b"before");

@@ -3,6 +3,7 @@
 //! Each test ends by asking whether the server goes on.
 
 mod bodies;
+mod encryption;
 mod hostile;
 mod listing;
 mod objects;

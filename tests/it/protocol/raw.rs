@@ -19,6 +19,7 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::Duration;
 use std::time::SystemTime;
 use tempfile::TempDir;
@@ -50,8 +51,14 @@ impl Running {
 
     /// Ends it properly and starts it again on the same data.
     pub fn restart(&mut self) {
+        self.restart_after(|_| ());
+    }
+
+    /// The same, with something done to the data directory in between.
+    pub fn restart_after(&mut self, change: impl FnOnce(&Path)) {
         let server = self.server.take().unwrap();
         self.runtime.block_on(server.shutdown());
+        change(self.data.path());
         let server = self.runtime.block_on(Server::start(options(&self.data))).unwrap();
         self.addr = server.addr();
         self.server = Some(server);
@@ -59,6 +66,11 @@ impl Running {
 
     pub fn requests(&self, operation: &str) -> u64 {
         self.server.as_ref().unwrap().requests().get(operation).copied().unwrap_or(0)
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> &Path {
+        self.data.path()
     }
 
     /// How many bytes of objects there are on disk.

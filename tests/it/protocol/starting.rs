@@ -53,6 +53,12 @@ async fn each_obstacle_has_an_error_of_its_own() {
     std::fs::create_dir(&damaged).unwrap();
     std::fs::write(damaged.join("index.redb"), "not an index").unwrap();
     assert!(matches!(refusal(options(&damaged)).await, Error::Index { .. }));
+    let keyless = dir.path().join("keyless");
+    std::fs::create_dir(&keyless).unwrap();
+    std::fs::write(keyless.join("encryption-key"), "not a key").unwrap();
+    let no_key = refusal(options(&keyless)).await;
+    assert!(matches!(no_key, Error::Key(_)), "{no_key}");
+    assert_eq!(std::fs::read(keyless.join("encryption-key")).unwrap(), b"not a key");
     let bad = Options { buckets: vec!["Bad_Name".into()], ..options(&dir.path().join("third")) };
     assert!(matches!(refusal(bad).await, Error::BucketName(_)));
     first.shutdown().await;
