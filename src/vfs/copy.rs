@@ -19,6 +19,9 @@ use futures_util::stream;
 /// Bytes of one part of a copy in parts: large, since no byte of it passes here, yet several run side by side.
 const COPY_PART_BYTES: u64 = 1 << 30;
 
+/// The same where the store cannot copy parts, so that all bytes pass here and are held meanwhile.
+const THROUGH_PART_BYTES: u64 = 64 << 20;
+
 /// Part copies at the same time.
 const COPIES_AT_ONCE: usize = 8;
 
@@ -72,7 +75,8 @@ async fn copy_parts(
 ) -> Result<ETag, Error> {
     let facts = store.facts();
     let smallest = size.div_ceil(u64::from(facts.parts_max));
-    let part_bytes = COPY_PART_BYTES.max(smallest).clamp(facts.part_bytes_min, facts.part_bytes_max);
+    let usual = if facts.copy_part { COPY_PART_BYTES } else { THROUGH_PART_BYTES };
+    let part_bytes = usual.max(smallest).clamp(facts.part_bytes_min, facts.part_bytes_max);
     let ranges = (1..).map(PartNumber).zip(even_split(size, part_bytes));
     let mut parts: Vec<_> = stream::iter(ranges)
         .map(|(number, range)| store.copy_part(to, upload, number, source, range))

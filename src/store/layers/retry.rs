@@ -285,7 +285,10 @@ impl Store for Retry {
         let mut attempts = Attempts::new(self);
         loop {
             let error = match self.inner.move_object(source, key).await {
-                Ok(()) => return Ok(attempts.succeeded(())),
+                Ok(()) => {
+                    self.earn_burst();
+                    return Ok(());
+                }
                 Err(error) => error,
             };
             if attempts.in_doubt

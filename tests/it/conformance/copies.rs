@@ -17,6 +17,7 @@ checks![
     a_copy_onto_itself_changes_headers_only,
     a_copy_may_ask_for_a_version,
     a_part_may_be_copied,
+    a_move_leaves_nothing_behind,
 ];
 
 fn source(bench: &Bench, name: &str, if_match: Option<ETag>) -> CopySource {
@@ -69,9 +70,6 @@ async fn a_copy_may_ask_for_a_version(bench: Bench) {
 }
 
 async fn a_part_may_be_copied(bench: Bench) {
-    if !bench.store.facts().copy_part {
-        return;
-    }
     let min = bench.store.facts().part_bytes_min;
     let bytes = pattern(min + 1000);
     let etag = bench.put("a", bytes.clone()).await;
@@ -92,4 +90,26 @@ async fn a_part_may_be_copied(bench: Bench) {
     let start = 500;
     let end = usize::try_from(500 + min).unwrap();
     assert_eq!(bench.get("b").await, [&bytes[start..end], &bytes[..7]].concat());
+}
+
+async fn a_move_leaves_nothing_behind(bench: Bench) {
+    let headers = Headers { content_type: Some("text/x".into()), ..metadata(&[("mode", "1")]) };
+    let etag = bench.put_with("a", pattern(1000), &headers).await;
+    bench.put("b", "old").await;
+    let from = source(&bench, "a", None);
+    if !bench.store.facts().move_object {
+        assert_eq!(kind(bench.store.move_object(&from, &bench.key("b")).await), Kind::NotImplemented);
+        assert_eq!(bench.get("b").await, b"old");
+        return;
+    }
+    let stale = source(&bench, "a", Some(ETag::new("0123456789abcdef0123456789abcdef")));
+    assert_eq!(kind(bench.store.move_object(&stale, &bench.key("b")).await), Kind::PreconditionFailed);
+    assert_eq!(kind(bench.store.move_object(&from, &bench.key("a")).await), Kind::Invalid, "onto itself");
+    bench.store.move_object(&source(&bench, "a", Some(etag)), &bench.key("b")).await.unwrap();
+    assert!(!bench.exists("a").await);
+    assert_eq!(bench.get("b").await, pattern(1000));
+    let kept = bench.store.head_object(&bench.key("b")).await.unwrap().headers;
+    assert_eq!((kept.content_type, kept.metadata), (headers.content_type, headers.metadata));
+    assert_eq!(kind(bench.store.move_object(&from, &bench.key("b")).await), Kind::NotFound);
+    assert_eq!(bench.get("b").await, pattern(1000), "a move of nothing changes nothing");
 }

@@ -1,5 +1,5 @@
 //! What every store must do, whoever it is: the fake, the fake under its decorators, the client against the bundled
-//! backend, and a live endpoint if the environment names one.
+//! backend in each dialect, and a live endpoint if the environment names one.
 //!
 //! A live endpoint is named by `BRIGADE_TEST_ENDPOINT` (a URL), `BRIGADE_TEST_BUCKET` (an existing bucket, in which
 //! only keys below `brigade-test-…/` are touched), and, where needed, `BRIGADE_TEST_PROVIDER` and
@@ -8,6 +8,7 @@
 mod conditions;
 mod copies;
 mod deletes;
+mod dialects;
 mod keys;
 mod listings;
 mod lossy;

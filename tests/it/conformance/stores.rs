@@ -34,7 +34,7 @@ async fn the_fake_conforms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fake_with_small_parts_and_listed_metadata_conforms() {
-    let facts = Facts { part_bytes_min: 16, listing_metadata: true, ..Facts::S3 };
+    let facts = Facts { part_bytes_min: 16, listing_metadata: true, move_object: true, ..Facts::S3 };
     suite("the small fake", Arc::new(Memory::with_facts(facts))).await;
 }
 
@@ -65,16 +65,21 @@ async fn the_client_conforms_as_it_speaks_to_unknown_stores() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_client_conforms_though_requests_and_answers_are_lost() {
+    over_a_lossy_line("the backend over a lossy line", Options::new(BUCKET, Provider::brigade())).await;
+}
+
+/// Runs the suite with a client that loses every fourth request or its answer.
+pub(super) async fn over_a_lossy_line(name: &str, options: Options) {
     let data = tempfile::tempdir().unwrap();
     let server = backend(data.path()).await;
     let origin = Origin::parse(&format!("http://{}", server.addr())).unwrap();
     let network = http::client::Client::new(&origin).unwrap();
     let lossy = Arc::new(Lossy::new(network, 4));
-    let options = Options { endpoint: Some(origin), ..Options::new(BUCKET, Provider::brigade()) };
+    let options = Options { endpoint: Some(origin), ..options };
     let client = Client::over(options, keys(), lossy.clone()).unwrap();
     let millisecond = Duration::from_millis(1);
     let policy = Policy { first: millisecond, longest: 5 * millisecond, burst: u32::MAX, ..Policy::default() };
-    suite("the backend over a lossy line", Arc::new(Retry::new(Arc::new(client), policy))).await;
+    suite(name, Arc::new(Retry::new(Arc::new(client), policy))).await;
     assert!(lossy.lost() > 100, "{} of all requests were lost", lossy.lost());
     server.shutdown().await;
 }
@@ -115,7 +120,7 @@ pub(super) async fn backend(data: &Path) -> Server {
     Server::start(options).await.unwrap()
 }
 
-fn client(server: &Server, options: Options) -> Client {
+pub(super) fn client(server: &Server, options: Options) -> Client {
     let origin = Origin::parse(&format!("http://{}", server.addr())).unwrap();
     let options = Options { endpoint: Some(origin), ..options };
     Client::connect(options, keys()).unwrap()

@@ -151,7 +151,8 @@ fn what_does_not_fit_together_is_refused_at_once() {
         assert_eq!(error.kind, Kind::Invalid);
         Some(error.message)
     };
-    let rows: &[(&str, Option<Signature>, Option<Integrity>, Option<&str>)] = &[
+    type Row = (&'static str, Option<Signature>, Option<Integrity>, Option<&'static str>);
+    let rows: &[Row] = &[
         ("s3", None, Some(Integrity::Crc32c), None),
         ("s3", None, Some(Integrity::Md5), None),
         ("s3", Some(Signature::Jingdong), None, Some("jingdong")),
