@@ -36,10 +36,10 @@ pub enum Command {
     Mount(Box<MountArgs>),
     /// Store what is pending, then unmount; fails if anything is not in the bucket
     Umount(UmountArgs),
-    /// See whether a bucket can be mounted, what its store can do, and what to put right
-    Check(Box<CheckArgs>),
     /// Serve a directory of data as an S3 endpoint
     Serve(ServeArgs),
+    /// See whether a bucket can be mounted, what its store can do, and what to put right
+    Check(Box<CheckArgs>),
 }
 
 /// `brigade mount`.

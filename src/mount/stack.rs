@@ -34,6 +34,13 @@ impl Stack {
         if let Some(facts) = facts_found(&reached, plan).await? {
             client = reached.client(Some(facts))?;
         }
+        if !client.facts().user_metadata && !plan.vfs.read_only {
+            let endpoint = &reached.place.endpoint;
+            tracing::warn!(
+                endpoint,
+                "the store keeps no user metadata: modes, owners and times last as long as the mount"
+            );
+        }
         // Traced below the retries, so that each attempt is seen.
         let traced = Arc::new(Traced::new(Arc::new(client), Arc::new(Counters::default())));
         let store: Arc<dyn Store> = Arc::new(Retry::new(traced, Policy::default()));

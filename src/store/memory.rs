@@ -160,6 +160,15 @@ impl Memory {
         metadata::check(&headers.metadata, self.facts().metadata_bytes_max).map_err(|(kind, _)| kind)
     }
 
+    /// A store without user metadata takes it and forgets it.
+    fn kept(&self, headers: &Headers) -> Headers {
+        let mut kept = headers.clone();
+        if !self.facts().user_metadata {
+            kept.metadata.clear();
+        }
+        kept
+    }
+
     fn check_condition(&self, condition: &Condition) -> std::result::Result<(), Kind> {
         if self.facts().conditional_writes || *condition == Condition::None {
             Ok(())
@@ -227,7 +236,7 @@ impl Store for Memory {
                 return Err(Kind::TooLarge);
             }
             state.check(key, condition)?;
-            Ok(state.put(key, join(&payload), headers.clone(), clock::now()))
+            Ok(state.put(key, join(&payload), self.kept(headers), clock::now()))
         })
     }
 
@@ -261,7 +270,7 @@ impl Store for Memory {
             if from.bytes.len() as u64 > self.facts().put_bytes_max || (source.key == key && headers.is_none()) {
                 return Err(Kind::Invalid);
             }
-            let headers = headers.unwrap_or(&from.headers).clone();
+            let headers = self.kept(headers.unwrap_or(&from.headers));
             let bytes = from.bytes.clone();
             Ok(state.put(key, bytes, headers, clock::now()))
         })
@@ -291,7 +300,7 @@ impl Store for Memory {
         self.perform(Op::CreateUpload, key, |state| {
             self.check_key(key)?;
             self.check_headers(headers)?;
-            Ok(state.create_upload(key, headers.clone(), clock::now()))
+            Ok(state.create_upload(key, self.kept(headers), clock::now()))
         })
     }
 

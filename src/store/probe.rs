@@ -35,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 const BODY: &[u8] = b"brigade asks what this store can do, and removes this again";
 const METADATA_NAME: &str = "brigade-probe";
+/// Bytes; more than a client reads to send them again as a part.
+const CARRIED_BY_NOBODY: u64 = 1 << 30;
 /// A tag that nothing has.
 const WRONG_TAG: &str = "00000000000000000000000000000000";
 
@@ -277,9 +279,16 @@ impl Probe<'_> {
         }
         // One that ignores the source makes an empty part of it.
         match self.store.list_parts(&self.key, upload).await {
-            Ok(parts) if parts.iter().any(|part| part.number == number && part.size == all) => Verdict::Yes,
-            Ok(_) => Verdict::No,
-            Err(_) => Verdict::Unknown,
+            Ok(parts) if parts.iter().any(|part| part.number == number && part.size == all) => {}
+            Ok(_) => return Verdict::No,
+            Err(_) => return Verdict::Unknown,
+        }
+        // The client stands in for a store that cannot, by reading and sending again, but not for so much. The store itself
+        // would find fault with the range.
+        let (number, far) = (PartNumber(2), CARRIED_BY_NOBODY);
+        match self.store.copy_part(&self.key, upload, number, &self.source(etag.clone()), 0..far).await {
+            Err(error) if error.kind == Kind::NotImplemented => Verdict::No,
+            Ok(_) | Err(_) => Verdict::Yes,
         }
     }
 

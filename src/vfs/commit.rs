@@ -72,7 +72,7 @@ impl Vfs {
                 return Err(broken.clone());
             }
             let Some(stream) = state.stream.clone() else { return Ok(()) };
-            (stream, self.condition(&state), state.gone)
+            (stream, condition(&state), state.gone)
         };
         if gone {
             stream.abandon().await;
@@ -119,7 +119,9 @@ impl Vfs {
                 state.attr.mtime = version.last_modified;
             }
             // Attributes that were set after the headers had gone out are stored by a copy.
-            state.deferred = state.posix(posix.mtime.is_some()) != Posix { atime: None, ..posix };
+            let changed = state.posix(posix.mtime.is_some()) != Posix { atime: None, ..posix };
+            state.deferred = changed && self.keeps_attributes();
+            let posix = if self.keeps_attributes() { posix } else { state.posix(true) };
             state.headers = KnownHeaders::of(inode.kind, sent);
             state.attr.size = version.size;
             state.version = Some(version.clone());
@@ -163,14 +165,13 @@ impl Vfs {
         }
         inode.state().broken.clone().unwrap_or(Error::Stale)
     }
+}
 
-    /// A file that must be new, or goes on where a certain version ends, replaces nothing else.
-    fn condition(&self, state: &State) -> Condition {
-        match &state.follows {
-            _ if !self.store.facts().conditional_writes => Condition::None,
-            _ if state.exclusive => Condition::Absent,
-            Some(etag) => Condition::Matches(etag.clone()),
-            None => Condition::None,
-        }
+/// A file that must be new, or goes on where a certain version ends, replaces nothing else.
+fn condition(state: &State) -> Condition {
+    match &state.follows {
+        _ if state.exclusive => Condition::Absent,
+        Some(etag) => Condition::Matches(etag.clone()),
+        None => Condition::None,
     }
 }

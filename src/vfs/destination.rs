@@ -26,6 +26,7 @@ impl Destination for FileDestination {
         if headers.storage_class.is_none() {
             headers.storage_class.clone_from(&self.options.storage_class);
         }
+        headers.server_side_encryption.clone_from(&self.options.server_side_encryption);
         // What was said of the bytes of an earlier version must not stand for these.
         headers.content_encoding = None;
         headers.metadata.remove("mtime");

@@ -23,7 +23,9 @@ pub enum KnownHeaders {
 impl KnownHeaders {
     /// What a request has told of an object of this kind.
     #[must_use]
-    pub fn of(kind: Kind, headers: Headers) -> Self {
+    pub fn of(kind: Kind, mut headers: Headers) -> Self {
+        // Said anew with each write.
+        headers.server_side_encryption = None;
         let mut rest = headers.clone();
         Posix::NAMES.iter().for_each(|name| drop(rest.metadata.remove(*name)));
         rest.content_type.take_if(|given| kind == Kind::Directory && given == DIRECTORY_CONTENT_TYPE);

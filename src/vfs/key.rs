@@ -1,5 +1,6 @@
 //! Which object keys are visible as file names, and as which. Pure.
 
+use crate::store::probe::SCRATCH_PREFIX;
 use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use std::ffi::OsStr;
@@ -26,7 +27,21 @@ pub fn child_name<'a>(directory: &str, key: &'a str) -> Option<(&'a str, Shape)>
         Some((name, _)) => (name, Shape::Prefix),
     };
     let legal = !matches!(name, "" | "." | "..") && name.len() <= NAME_BYTES_MAX && !name.contains('\0');
+    let legal = legal && !is_reserved(name);
     legal.then_some((name, shape))
+}
+
+/// Whether a name is kept for the scratch objects by which mounts find out what a store can do. They come and go, of other
+/// hosts too, so no program shall see them.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    name.starts_with(SCRATCH_PREFIX)
+}
+
+/// Whether a key is that of a scratch object.
+#[must_use]
+pub fn is_scratch(key: &str) -> bool {
+    key.rsplit('/').next().is_some_and(is_reserved)
 }
 
 /// Whether a name stands for one object or for all that begin with it.
@@ -65,6 +80,8 @@ mod tests {
             ("", "./a", None, "a dot would be the directory itself"),
             ("", "../a", None, "dot-dot would escape"),
             ("", "..", None, "dot-dot as an object"),
+            ("", ".brigade-probe-1", None, "a scratch object"),
+            ("", ".brigade-probe", Some((".brigade-probe", Shape::Object)), "nearly one"),
             ("", "...", Some(("...", Shape::Object)), "three dots are a name"),
             ("b/", "a/b", None, "of another directory"),
             ("", "a\0b", None, "no name can hold a zero byte"),
@@ -81,6 +98,20 @@ mod tests {
         assert_eq!(name(OsStr::new("ü")).unwrap(), "ü");
         assert!(matches!(name(OsStr::from_bytes(b"\xff")), Err(Error::NameNotUtf8)));
         assert!(matches!(name(OsStr::new(&"x".repeat(256))), Err(Error::NameTooLong)));
+    }
+
+    #[test]
+    fn scratch_keys_are_told_by_their_last_segment() {
+        let rows = [
+            (".brigade-probe-1", true),
+            ("a/b/.brigade-probe-1-copy", true),
+            ("a/.brigade-probe-1/b", false),
+            ("a.brigade-probe-1", false),
+            ("a/", false),
+        ];
+        for (key, want) in rows {
+            assert_eq!(is_scratch(key), want, "{key}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use crate::base::clock;
 use crate::cache::metadata::Validator;
+use crate::store::ETag;
 use crate::store::Headers;
 use crate::store::Kind as StoreKind;
 use crate::store::ListObjects;
@@ -25,11 +26,13 @@ use crate::vfs::key;
 use crate::vfs::listing::Seen;
 use futures_util::StreamExt;
 use futures_util::stream;
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::UNIX_EPOCH;
 
 /// Metadata fetched side by side when a program goes through a directory whose listing does not carry them.
 const HEADS_AT_ONCE: usize = 32;
@@ -109,6 +112,9 @@ impl Vfs {
 
     /// The inode under a name, as fresh as the mount's time allows.
     pub(super) async fn resolve(&self, directory: &Arc<Inode>, name: &str) -> Result<Option<Arc<Inode>>> {
+        if key::is_reserved(name) {
+            return Ok(None);
+        }
         let known = self.tree.child(directory.id, name);
         if let Some(inode) = known.as_ref().filter(|inode| self.is_fresh(inode)) {
             return Ok(Some(Arc::clone(inode)));
@@ -171,6 +177,9 @@ impl Vfs {
     /// A listed entry together with its metadata, which are asked for if nobody knows them. `None` if it went meanwhile.
     async fn with_metadata(&self, directory: &Arc<Inode>, name: &str, seen: Seen) -> Result<Option<Seen>> {
         let Seen::Object(version, None) = &seen else { return Ok(Some(seen)) };
+        if !self.keeps_attributes() {
+            return Ok(Some(seen));
+        }
         let prefix = self.key_of(directory)?;
         if let Some(posix) = self.known_metadata(&format!("{prefix}{name}"), version) {
             return Ok(Some(Seen::Object(version.clone(), Some(posix))));
@@ -223,13 +232,39 @@ impl Vfs {
     }
 
     pub(super) fn known_metadata(&self, key: &str, version: &Version) -> Option<Posix> {
-        self.metadata.get(key, &validator(version))
+        self.metadata.get(key, &self.validator_of(version))
     }
 
     /// Remembers what listings do not tell.
     pub(super) fn learn(&self, key: String, version: &Version, posix: Posix) {
-        if !self.store.facts().listing_metadata {
-            self.metadata.put(key, validator(version), posix);
+        if !self.store.facts().listing_metadata || !self.keeps_attributes() {
+            self.metadata.put(key, self.validator_of(version), posix);
+        }
+    }
+
+    /// The same for a directory that has no version, in a store that keeps no attributes.
+    pub(super) fn learn_directory(&self, key: &str, posix: Posix) {
+        if !self.keeps_attributes() {
+            self.metadata.put(key.to_owned(), no_version(), posix);
+        }
+    }
+
+    /// Where only this mount knows the attributes, they hold for the contents, whatever the store says of times.
+    fn validator_of(&self, version: &Version) -> Validator {
+        let last_modified = if self.keeps_attributes() { version.last_modified } else { UNIX_EPOCH };
+        Validator { last_modified, ..validator(version) }
+    }
+
+    /// What was found, with the attributes that only this mount knows.
+    fn with_remembered<'a>(&self, parent: InodeId, name: &str, found: &'a Found) -> Cow<'a, Found> {
+        match &found.seen {
+            Seen::Object(version, _) if !self.keeps_attributes() => {
+                let prefix = self.tree.get(parent).ok().and_then(|parent| self.tree.key(&parent));
+                let known = prefix.and_then(|prefix| self.known_metadata(&format!("{prefix}{name}"), version));
+                let seen = Seen::Object(version.clone(), Some(known.unwrap_or_default()));
+                Cow::Owned(Found { seen, ..found.clone() })
+            }
+            Seen::Object(..) | Seen::Directory => Cow::Borrowed(found),
         }
     }
 
@@ -245,6 +280,7 @@ impl Vfs {
 
     /// As [`admit`](Self::admit), without the marker of a directory.
     pub(super) fn admit_seen(&self, parent: InodeId, name: &str, found: &Found) -> Arc<Inode> {
+        let found = &*self.with_remembered(parent, name, found);
         let mut attr = self.attr_of(&found.seen);
         if let Seen::Object(_, None) = &found.seen
             && let Some(known) = self.tree.child(parent, name).filter(|known| known.kind != Kind::Directory)
@@ -310,10 +346,13 @@ impl Vfs {
                 Err(error) => return Err(error.into()),
             },
         };
+        let known = if self.keeps_attributes() { None } else { self.metadata.get(&key, &no_version()) };
         let mut state = inode.state();
         state.directory.described = true;
         state.directory.marker = Some(object.is_some());
-        if let (Some(object), false) = (object, state.is_ahead()) {
+        if let (Some(known), false) = (known, state.is_ahead()) {
+            state.attr = apply(state.attr.clone(), &known);
+        } else if let (Some(object), false) = (object, state.is_ahead()) {
             let posix = Posix::parse(&object.headers.metadata);
             let defaults = self.options.default_attr(Kind::Directory, object.last_modified);
             state.attr = apply(defaults, &posix);
@@ -350,6 +389,11 @@ pub(super) fn found(object: Object, asked: Instant) -> Found {
 pub(super) fn validator(version: &Version) -> Validator {
     let Version { etag, size, last_modified } = version.clone();
     Validator { etag, size, last_modified }
+}
+
+/// Stands for the version of a directory, which has none.
+fn no_version() -> Validator {
+    Validator { etag: ETag::new(""), size: 0, last_modified: UNIX_EPOCH }
 }
 
 fn apply(mut attr: Attr, posix: &Posix) -> Attr {

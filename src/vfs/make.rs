@@ -52,10 +52,18 @@ impl Vfs {
     /// [`Error::Exists`], and what the store answers.
     pub async fn symlink(&self, parent: InodeId, name: &OsStr, target: &OsStr, owner: Owner) -> Result<Entry> {
         let target = target.to_str().ok_or(Error::NameNotUtf8)?;
+        if !self.keeps_attributes() {
+            // Nothing would tell it from a file.
+            return Err(Error::Unsupported("symbolic links in a store that keeps no user metadata"));
+        }
         let (directory, name) = self.free_name(parent, name).await?;
         let inode = self.tree.replace(directory.id, &name, self.new_attr(Kind::Symlink, owner));
         let key = self.key_of(&inode)?;
-        let mut headers = Headers { storage_class: self.options.storage_class.clone(), ..Headers::default() };
+        let mut headers = Headers {
+            storage_class: self.options.storage_class.clone(),
+            server_side_encryption: self.options.server_side_encryption.clone(),
+            ..Headers::default()
+        };
         let posix = inode.state().posix(true);
         posix.write(&mut headers.metadata);
         let body = Payload::from(Bytes::copy_from_slice(target.as_bytes()));

@@ -126,6 +126,11 @@ impl Vfs {
         if self.options.read_only { Err(Error::ReadOnly) } else { Ok(()) }
     }
 
+    /// Whether attributes can be kept with objects. Otherwise they last as long as the mount remembers them.
+    fn keeps_attributes(&self) -> bool {
+        self.store.facts().user_metadata
+    }
+
     /// The key of an inode whose name is still there.
     fn key_of(&self, inode: &Inode) -> Result<String> {
         self.tree.key(inode).ok_or(Error::Stale)

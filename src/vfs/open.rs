@@ -251,6 +251,9 @@ impl Vfs {
     /// A name under which something new can be put.
     pub(super) fn new_name<'a>(&self, directory: &Inode, name: &'a OsStr) -> Result<&'a str> {
         let name = key::name(name)?;
+        if key::is_reserved(name) {
+            return Err(Error::Invalid("names that begin so are kept for scratch objects"));
+        }
         let bytes = self.key_of(directory)?.len() + name.len();
         if bytes > self.store.facts().key_bytes_max { Err(Error::NameTooLong) } else { Ok(name) }
     }

@@ -11,6 +11,9 @@ use crate::vfs::key;
 use std::ffi::OsStr;
 use std::sync::Arc;
 
+/// So many keys of another host's scratch objects are looked past.
+const SCRATCH_KEYS_MAX: u32 = 8;
+
 impl Vfs {
     /// Removes a file or a symbolic link. Descriptors that are open for reading fail from then on with
     /// [`Error::Stale`]; what was being written is dropped.
@@ -84,12 +87,12 @@ impl Vfs {
     pub(super) async fn remove_marker(&self, inode: &Arc<Inode>) -> Result<()> {
         let key = self.key_of(inode)?;
         let written = self.tree.children(inode.id).iter().any(|(_, child)| child.state().stream.is_some());
-        let request = ListObjects { prefix: key.clone(), limit: Some(2), ..ListObjects::default() };
+        let request = ListObjects { prefix: key.clone(), limit: Some(SCRATCH_KEYS_MAX + 2), ..ListObjects::default() };
         let page = self.store.list_objects(&request).await?;
-        if written || page.objects.iter().any(|object| object.key != key) {
+        if written || page.objects.iter().any(|object| object.key != key && !key::is_scratch(&object.key)) {
             return Err(Error::NotEmpty);
         }
-        if !page.objects.is_empty() {
+        if page.objects.iter().any(|object| object.key == key) {
             self.store.delete_object(&key).await?;
         }
         Ok(())
@@ -107,9 +110,9 @@ impl Vfs {
         if key.is_empty() || marker == Some(true) || (marker == Some(false) && occupied) {
             return Ok(());
         }
-        let request = ListObjects { prefix: key.clone(), limit: Some(1), ..ListObjects::default() };
+        let request = ListObjects { prefix: key.clone(), limit: Some(SCRATCH_KEYS_MAX + 1), ..ListObjects::default() };
         let page = self.store.list_objects(&request).await?;
-        match page.objects.first() {
+        match page.objects.iter().find(|object| !key::is_scratch(&object.key)) {
             Some(first) => directory.state().directory.marker = Some(first.key == key),
             None => self.put_marker(directory, &key).await?,
         }

@@ -2,6 +2,7 @@
 
 use crate::base::clock;
 use crate::store::ETag;
+use crate::store::Headers;
 use crate::store::ListObjects;
 use crate::store::Listed;
 use crate::vfs::Vfs;
@@ -21,6 +22,8 @@ use futures_util::stream;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use tokio::sync::MutexGuard;
 
 /// Objects of a directory copied at the same time.
@@ -35,6 +38,22 @@ pub enum Target {
     MustBeFree,
 }
 
+/// How an object came to another key.
+enum Arrived {
+    /// It is there, and gone from where it was.
+    Moved(ETag),
+    /// It is in both places.
+    Copied(ETag),
+}
+
+impl Arrived {
+    fn into_etag(self) -> ETag {
+        match self {
+            Self::Moved(etag) | Self::Copied(etag) => etag,
+        }
+    }
+}
+
 struct Place {
     directory: Arc<Inode>,
     name: Arc<str>,
@@ -44,7 +63,8 @@ impl Vfs {
     /// Moves a file or a directory to another name.
     ///
     /// # Errors
-    /// What POSIX has for it, and what the store answers. When it fails, the source is where it was.
+    /// What POSIX has for it, and what the store answers. When it fails, the source is where it was; where a store moves
+    /// objects and does not answer, nobody knows that, and the bucket is asked again.
     pub async fn rename(&self, from: (InodeId, &OsStr), to: (InodeId, &OsStr), target: Target) -> Result<()> {
         self.must_be_writable()?;
         let from = Place { directory: self.directory(from.0)?, name: key::name(from.1)?.into() };
@@ -108,9 +128,21 @@ impl Vfs {
             (state.version.clone().ok_or(Error::Stale)?, state.mtime_set && !state.deferred)
         };
         // A copy is written now; unless its metadata say when the contents were, it would look changed.
-        let headers = if complete { None } else { Some(self.headers_to_store(source, &key).await?) };
-        let etag = copy::copy_object(self.store.as_ref(), &key, &version, &new_key, headers.as_ref()).await?;
-        self.store.delete_object(&key).await?;
+        let headers =
+            if complete && !self.encrypts() { None } else { Some(self.headers_to_store(source, &key).await?) };
+        let etag = match self.move_or_copy(&key, &version, &new_key, headers.as_ref()).await {
+            Ok(Arrived::Moved(etag)) => etag,
+            Ok(Arrived::Copied(etag)) => {
+                self.store.delete_object(&key).await?;
+                etag
+            }
+            Err(error) => {
+                self.doubt(source);
+                self.doubt(&from.directory);
+                self.doubt(&to.directory);
+                return Err(error);
+            }
+        };
         self.exchange_names(from, to, replaced).await;
         match headers {
             Some(headers) => self.copied(source, &new_key, etag, headers),
@@ -119,10 +151,36 @@ impl Vfs {
                     let mut state = source.state();
                     (moved(&mut state, etag), state.posix(true))
                 };
+                self.learn(new_key, &version, posix);
                 self.entry_added(&to.directory, &to.name, Seen::Object(version, Some(posix)));
             }
         }
         Ok(())
+    }
+
+    /// Whether everything that is written is to be encrypted as the mount says, which a bare copy would not be.
+    fn encrypts(&self) -> bool {
+        self.options.server_side_encryption.is_some()
+    }
+
+    /// Brings an object to another key, by a move where the store has it and no headers change.
+    async fn move_or_copy(&self, key: &str, version: &Version, to: &str, headers: Option<&Headers>) -> Result<Arrived> {
+        let store = self.store.as_ref();
+        if headers.is_none()
+            && store.facts().move_object
+            && let Some(etag) = copy::move_object(store, key, version, to).await?
+        {
+            return Ok(Arrived::Moved(etag));
+        }
+        Ok(Arrived::Copied(copy::copy_object(store, key, version, to, headers).await?))
+    }
+
+    /// What is known of it is not believed any more: the bucket will be asked.
+    fn doubt(&self, inode: &Inode) {
+        let mut state = inode.state();
+        state.checked = None;
+        state.directory.listing = None;
+        state.directory.changes += 1;
     }
 
     /// The tree follows what has happened in the bucket.
@@ -148,9 +206,19 @@ impl Vfs {
         self.settle_below(source).await?;
         let prefix = self.key_of(source)?;
         let new_prefix = format!("{}{}/", self.key_of(&to.directory)?, to.name);
-        let tags = self.move_all(&prefix, &new_prefix).await?;
+        let tags = match self.move_all(&prefix, &new_prefix).await {
+            Ok(tags) => tags,
+            Err(error) => {
+                let below = self.tree.all().into_iter().filter(|inode| self.tree.is_below(inode.id, source.id));
+                below.for_each(|inode| self.doubt(&inode));
+                self.doubt(&from.directory);
+                self.doubt(&to.directory);
+                return Err(error);
+            }
+        };
         self.retag_below(source, &tags);
         self.exchange_names(from, to, replaced).await;
+        self.remember_below(source);
         self.entry_added(&to.directory, &to.name, Seen::Directory);
         // A file that was committed just before its directory changed its name is still under the old one. From now on
         // every commit sees the new name.
@@ -166,8 +234,10 @@ impl Vfs {
             if objects.is_empty() {
                 return Ok(tags);
             }
-            tags.extend(self.copy_all(prefix, new_prefix, &objects).await?);
-            let keys: Vec<String> = objects.into_iter().map(|object| object.key).collect();
+            let arrived = self.copy_all(prefix, new_prefix, &objects).await?;
+            let copied = arrived.iter().filter(|(_, arrived)| matches!(arrived, Arrived::Copied(_)));
+            let keys: Vec<String> = copied.map(|(key, _)| key.clone()).collect();
+            tags.extend(arrived.into_iter().map(|(key, arrived)| (key, arrived.into_etag())));
             if let Some(error) = self.store.delete_objects(&keys).await?.into_iter().next() {
                 return Err(error.into());
             }
@@ -194,7 +264,7 @@ impl Vfs {
         let mut request = ListObjects { prefix: prefix.to_owned(), ..ListObjects::default() };
         loop {
             let page = self.store.list_objects(&request).await?;
-            objects.extend(page.objects);
+            objects.extend(page.objects.into_iter().filter(|object| !key::is_scratch(&object.key)));
             request.continuation = page.next;
             if request.continuation.is_none() {
                 return Ok(objects);
@@ -202,49 +272,94 @@ impl Vfs {
         }
     }
 
-    /// Copies all objects to the new prefix; the copies of a round that fails are taken back.
-    async fn copy_all(&self, prefix: &str, new_prefix: &str, objects: &[Listed]) -> Result<HashMap<String, ETag>> {
+    /// Brings all objects to the new prefix. When one fails no other is begun, and what has arrived is taken back.
+    async fn copy_all(&self, prefix: &str, new_prefix: &str, objects: &[Listed]) -> Result<HashMap<String, Arrived>> {
         let longest = objects.iter().map(|object| object.key.len() - prefix.len()).max().unwrap_or(0);
         if new_prefix.len() + longest > self.store.facts().key_bytes_max {
             return Err(Error::NameTooLong);
         }
-        let copies = objects.iter().cloned().map(|object: Listed| async move {
-            let to = format!("{new_prefix}{}", &object.key[prefix.len()..]);
-            let copied = self.copy_listed(&object, &to).await;
-            (object.key, copied, to)
+        let new_key = |key: &str| format!("{new_prefix}{}", &key[prefix.len()..]);
+        let failed = AtomicBool::new(false);
+        let copies = objects.iter().cloned().map(|object: Listed| {
+            let (to, failed) = (new_key(&object.key), &failed);
+            async move {
+                if failed.load(Ordering::Relaxed) {
+                    return None;
+                }
+                let arrived = self.bring_listed(&object, &to).await;
+                failed.fetch_or(arrived.is_err(), Ordering::Relaxed);
+                Some((object, arrived))
+            }
         });
+        // To the end also after a failure: what is under way may arrive, and must be known to be taken back.
         let mut copies = stream::iter(copies).buffer_unordered(COPIES_AT_ONCE);
-        let (mut done, mut tags, mut failed) = (Vec::new(), HashMap::new(), None);
-        while let Some((key, copied, to)) = copies.next().await {
-            match copied {
-                Ok(etag) => {
-                    tags.insert(key, etag);
-                    done.push(to);
-                }
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
+        let (mut all, mut first_error) = (HashMap::new(), None);
+        while let Some(done) = copies.next().await {
+            match done {
+                Some((object, Ok(arrived))) => drop(all.insert(object.key.clone(), (object, arrived))),
+                Some((_, Err(error))) => drop(first_error.get_or_insert(error)),
+                None => {}
             }
         }
-        drop(copies);
-        let Some(error) = failed else { return Ok(tags) };
-        if let Err(cleaning) = self.store.delete_objects(&done).await {
-            tracing::warn!(prefix = new_prefix, error = %cleaning, "copies of a failed rename stay in the bucket");
-        }
+        let Some(error) = first_error else {
+            return Ok(all.into_iter().map(|(key, (_, arrived))| (key, arrived)).collect());
+        };
+        self.take_back(all.into_values().map(|(object, arrived)| (new_key(&object.key), object, arrived))).await;
         Err(error)
     }
 
-    async fn copy_listed(&self, object: &Listed, to: &str) -> Result<ETag> {
+    async fn take_back(&self, arrived: impl Iterator<Item = (String, Listed, Arrived)>) {
+        let mut copies = Vec::new();
+        for (to, object, arrived) in arrived {
+            let Arrived::Moved(etag) = arrived else {
+                copies.push(to);
+                continue;
+            };
+            let version = Version { etag, size: object.size, last_modified: object.last_modified };
+            match copy::move_object(self.store.as_ref(), &to, &version, &object.key).await {
+                Ok(Some(_)) => {}
+                Ok(None) => tracing::error!(key = to, "an object of a failed rename stays under its new name"),
+                Err(error) => {
+                    tracing::error!(key = to, %error, "an object of a failed rename stays under its new name");
+                }
+            }
+        }
+        if let Err(cleaning) = self.store.delete_objects(&copies).await {
+            let key = copies.first();
+            tracing::warn!(key, error = %cleaning, "copies of a failed rename stay in the bucket");
+        }
+    }
+
+    async fn bring_listed(&self, object: &Listed, to: &str) -> Result<Arrived> {
         let Listed { key, size, etag, last_modified, metadata } = object;
         let version = Version { etag: etag.clone(), size: *size, last_modified: *last_modified };
+        let timeless = metadata.as_ref().is_some_and(|metadata| Posix::parse(metadata).mtime.is_none());
         let mut headers = None;
-        if metadata.as_ref().is_some_and(|metadata| Posix::parse(metadata).mtime.is_none()) {
+        if timeless || self.encrypts() {
             let mut kept = self.store.head_object(key).await?.headers;
-            Posix { mtime: Some(*last_modified), ..Posix::default() }.write(&mut kept.metadata);
+            if timeless {
+                Posix { mtime: Some(*last_modified), ..Posix::default() }.write(&mut kept.metadata);
+            }
+            kept.server_side_encryption.clone_from(&self.options.server_side_encryption);
             headers = Some(kept);
         }
-        Ok(copy::copy_object(self.store.as_ref(), key, &version, to, headers.as_ref()).await?)
+        self.move_or_copy(key, &version, to, headers.as_ref()).await
+    }
+
+    /// Where only this mount knows attributes, it knows them by key.
+    fn remember_below(&self, directory: &Arc<Inode>) {
+        if self.keeps_attributes() {
+            return;
+        }
+        for inode in self.tree.all() {
+            if inode.id == directory.id || self.tree.is_below(inode.id, directory.id) {
+                let (posix, version) = {
+                    let state = inode.state();
+                    (state.posix(true), state.version.clone())
+                };
+                self.remember_attributes(&inode, version.as_ref(), posix);
+            }
+        }
     }
 
     /// Files below a moved directory have the same contents under other keys, and some under other tags.

@@ -80,6 +80,12 @@ impl Vfs {
         // An access time alone is not worth a copy of the object: it is kept while the inode is known.
         let lasting = Changes { atime: None, ..*changes } != Changes::default();
         let has_object = inode.id != InodeId::ROOT || !self.options.prefix.trim_matches('/').is_empty();
+        if !self.keeps_attributes() {
+            let (posix, version) = (state.posix(true), state.version.clone());
+            drop(state);
+            self.remember_attributes(inode, version.as_ref(), posix);
+            return;
+        }
         if !lasting || state.gone || state.stream.is_some() || !has_object {
             return;
         }
@@ -87,6 +93,17 @@ impl Vfs {
         if !std::mem::replace(&mut state.scheduled, true) {
             drop(state);
             self.store_attributes_soon(Arc::clone(inode));
+        }
+    }
+
+    /// All that can be done in a store that keeps no attributes.
+    pub(super) fn remember_attributes(&self, inode: &Inode, version: Option<&Version>, posix: Posix) {
+        let Some(key) = self.tree.key(inode) else { return };
+        match version {
+            Some(version) => self.learn(key, version, posix),
+            None if inode.kind == Kind::Directory => self.learn_directory(&key, posix),
+            // Its commit remembers them.
+            None => {}
         }
     }
 
@@ -154,6 +171,7 @@ impl Vfs {
             None => self.store.head_object(key).await?.headers,
         };
         inode.state().posix(true).write(&mut headers.metadata);
+        headers.server_side_encryption.clone_from(&self.options.server_side_encryption);
         Ok(headers)
     }
 
@@ -163,7 +181,7 @@ impl Vfs {
         let version = {
             let mut state = inode.state();
             let version = moved(&mut state, etag);
-            state.deferred = state.posix(true) != Posix { atime: None, ..posix };
+            state.deferred = self.keeps_attributes() && state.posix(true) != Posix { atime: None, ..posix };
             state.mtime_set = true;
             state.headers = KnownHeaders::of(inode.kind, headers);
             version
@@ -180,12 +198,15 @@ impl Vfs {
             let state = inode.state();
             let mut headers = state.headers.to_headers().unwrap_or_default();
             headers.content_type = Some(DIRECTORY_CONTENT_TYPE.to_owned());
+            headers.server_side_encryption.clone_from(&self.options.server_side_encryption);
             state.posix(true).write(&mut headers.metadata);
             headers
         };
         self.store.put_object(key, Payload::default(), &headers, &Condition::None).await?;
+        let sent = Posix { atime: None, ..Posix::parse(&headers.metadata) };
+        self.learn_directory(key, sent);
         let mut state = inode.state();
-        state.deferred = state.posix(true) != Posix { atime: None, ..Posix::parse(&headers.metadata) };
+        state.deferred = self.keeps_attributes() && state.posix(true) != sent;
         (state.directory.marker, state.directory.described) = (Some(true), true);
         state.headers = KnownHeaders::of(Kind::Directory, headers);
         state.stored_now();

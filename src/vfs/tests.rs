@@ -3,4 +3,5 @@
 mod cost;
 mod files;
 mod harness;
+mod lacking;
 mod names;

@@ -5,14 +5,13 @@
 
 use crate::base::pool::Pool;
 use crate::store::Condition;
-use crate::store::CopySource;
 use crate::store::ETag;
 use crate::store::Error;
 use crate::store::Headers;
 use crate::store::Kind;
 use crate::store::Op;
 use crate::store::Store;
-use crate::store::UploadId;
+use crate::writer::perform;
 use crate::writer::schedule::Schedule;
 use crate::writer::tail::Tail;
 use crate::writer::upload::Action;
@@ -115,47 +114,51 @@ impl Stream {
     #[must_use]
     pub fn new(context: Arc<Context>, destination: Arc<dyn Destination>) -> Arc<Self> {
         let tail = Tail::new(Arc::clone(&context.pool));
-        Self::build(context, destination, None, tail, 0)
+        Self::build(context, destination, None, 0, tail, 0)
     }
 
-    /// A stream that goes on where `base` ends: a large base is copied by the store, a small one is read once.
+    /// A stream that goes on where `base` ends: a large base is copied by the store, a small one is read once. Where
+    /// parts must be equal, whole ones are copied and the rest is read.
     ///
     /// # Errors
-    /// When the base cannot be read, or is another version by now.
+    /// When the base cannot be read, is another version by now, or has more parts than an object may have.
     pub async fn after(
         context: Arc<Context>,
         destination: Arc<dyn Destination>,
         base: Base,
     ) -> Result<Arc<Self>, Error> {
         let mut tail = Tail::new(Arc::clone(&context.pool));
-        if base.size >= context.schedule.part_bytes_min() {
-            let size = base.size;
-            return Ok(Self::build(context, destination, Some(base), tail, size));
+        let (size, copied) = (base.size, context.schedule.copied_bytes(base.size));
+        let parts = context.schedule.copies(copied).len() + usize::from(copied < size);
+        if parts > context.schedule.parts_max() as usize {
+            let message = format!("{size} bytes are more than the parts of one upload");
+            return Err(Error::new(Op::CreateUpload, base.key, Kind::TooLarge, message));
         }
-        if base.size > 0 {
-            let got = context.store.get_object(&base.key, None, Some(&base.etag)).await?;
+        if copied < size {
+            let range = (copied > 0).then_some(copied..size);
+            let got = context.store.get_object(&base.key, range, Some(&base.etag)).await?;
             let mut body = got.body;
             while let Some(bytes) = body.next().await {
                 fill_waiting(&mut tail, &bytes?, &context.pool).await;
             }
         }
-        if tail.len() != base.size {
-            let message = format!("{} bytes came instead of {}", tail.len(), base.size);
+        if tail.len() != size - copied {
+            let message = format!("{} bytes came instead of {}", tail.len(), size - copied);
             return Err(Error::new(Op::GetObject, base.key, Kind::Network, message));
         }
-        let size = base.size;
-        Ok(Self::build(context, destination, None, tail, size))
+        let base = (copied > 0).then_some(base);
+        Ok(Self::build(context, destination, base, copied, tail, size))
     }
 
     fn build(
         context: Arc<Context>,
         destination: Arc<dyn Destination>,
         base: Option<Base>,
+        copied: u64,
         tail: Tail,
         size: u64,
     ) -> Arc<Self> {
-        let base_bytes = base.as_ref().map_or(0, |base| base.size);
-        let upload = Upload::new(context.schedule.clone(), context.in_flight_max, base_bytes);
+        let upload = Upload::new(context.schedule.clone(), context.in_flight_max, copied);
         let state = State {
             unsent: tail.len(),
             tail,
@@ -329,6 +332,9 @@ impl Stream {
 
     /// Memory is short: a tail that may be a part already goes out instead of waiting to be a larger one.
     fn ship_early(self: &Arc<Self>) {
+        if !self.context.schedule.may_ship_early() {
+            return;
+        }
         let mut state = self.lock();
         if state.tail.len() >= self.context.schedule.part_bytes_min() && !state.upload.is_finishing() {
             self.ship(&mut state);
@@ -389,7 +395,7 @@ impl Stream {
         let (store, base) = (Arc::clone(&self.context.store), self.base.clone());
         async move {
             match described {
-                Some((key, headers)) => perform(store, key, headers, condition, base, action).await,
+                Some((key, headers)) => perform::perform(store, key, headers, condition, base, action).await,
                 None => (0, Event::Failed(Error::new(Op::PutObject, "", Kind::NotFound, "its name is gone"))),
             }
         }
@@ -415,47 +421,6 @@ impl State {
     /// A file with a hole where its author meant bytes must not be published.
     fn refuse(&mut self, why: WriteError) -> WriteError {
         self.refused.get_or_insert(why).clone()
-    }
-}
-
-async fn perform(
-    store: Arc<dyn Store>,
-    key: String,
-    headers: Headers,
-    condition: Condition,
-    base: Option<Base>,
-    action: Action,
-) -> (u64, Event) {
-    let event = match action {
-        Action::PutWhole(payload) => {
-            let bytes = payload.len();
-            let stored = store.put_object(&key, payload, &headers, &condition).await.map(Event::Stored);
-            return (bytes, stored.unwrap_or_else(Event::Failed));
-        }
-        Action::Create => store.create_upload(&key, &headers).await.map(Event::Created),
-        Action::PutPart(id, number, payload) => {
-            let bytes = payload.len();
-            let stored = store.put_part(&key, &id, number, payload).await.map(Event::PartStored);
-            return (bytes, stored.unwrap_or_else(Event::Failed));
-        }
-        Action::CopyPart(id, number, range) => {
-            let base = base.expect("only a stream with a base copies from it");
-            let source = CopySource { key: base.key, if_match: Some(base.etag) };
-            store.copy_part(&key, &id, number, &source, range).await.map(Event::PartStored)
-        }
-        Action::Complete(id, parts) => store.complete_upload(&key, &id, &parts, &condition).await.map(Event::Stored),
-        Action::Abort(id) => {
-            abort(store.as_ref(), &key, &id).await;
-            Ok(Event::Aborted)
-        }
-    };
-    (0, event.unwrap_or_else(Event::Failed))
-}
-
-/// An upload that cannot be aborted now stays behind; all that can be done is to say so.
-async fn abort(store: &dyn Store, key: &str, id: &UploadId) {
-    if let Err(error) = store.abort_upload(key, id).await {
-        tracing::warn!(key, upload = id.0, %error, "an unfinished upload stays in the bucket");
     }
 }
 

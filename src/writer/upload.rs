@@ -90,12 +90,11 @@ impl Upload {
     /// An upload of which the first `base_bytes` are copied from an object that is there already.
     ///
     /// # Panics
-    /// When the base is not empty and yet smaller than a part may be: its bytes belong into the first part.
+    /// When not all of the base can be copied ([`Schedule::copied_bytes`]): the rest belongs into the first part.
     #[must_use]
     pub fn new(schedule: Schedule, in_flight_max: usize, base_bytes: u64) -> Self {
-        assert!(base_bytes == 0 || base_bytes >= schedule.part_bytes_min(), "a base too small to be a part");
-        let copies: VecDeque<_> =
-            (1..).map(PartNumber).zip(even_split(base_bytes, schedule.copy_bytes_max())).collect();
+        assert_eq!(schedule.copied_bytes(base_bytes), base_bytes, "a base that is no whole number of parts");
+        let copies: VecDeque<_> = (1..).map(PartNumber).zip(schedule.copies(base_bytes)).collect();
         let next_number = 1 + u32::try_from(copies.len()).expect("an object has at most 10,000 parts");
         Self {
             schedule,
@@ -275,16 +274,6 @@ impl Upload {
         self.copies.clear();
         self.waiting.clear();
     }
-}
-
-/// Cuts `0..bytes` into the fewest ranges of at most `max` bytes, all of nearly the same length.
-pub fn even_split(bytes: u64, max: u64) -> impl Iterator<Item = Range<u64>> {
-    let count = bytes.div_ceil(max);
-    let (length, longer) = (bytes / count.max(1), bytes % count.max(1));
-    (0..count).map(move |i| {
-        let start = i * length + i.min(longer);
-        start..start + length + u64::from(i < longer)
-    })
 }
 
 #[cfg(test)]

@@ -6,9 +6,12 @@
 mod backend;
 mod command_line;
 mod descriptors;
+mod dialects;
 mod files;
 #[path = "../support/mounted.rs"]
 mod mounted;
 #[path = "../support/program.rs"]
 mod program;
 mod programs;
+#[path = "../support/speech.rs"]
+mod speech;

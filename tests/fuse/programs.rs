@@ -9,7 +9,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// A tree with what trees have: depth, empty files and directories, modes, links, spaces, sizes around a part.
-fn tree(root: &Path) {
+pub fn tree(root: &Path) {
     fs::create_dir_all(root.join("deep/er/still")).unwrap();
     fs::create_dir(root.join("empty")).unwrap();
     fs::write(root.join("nothing"), "").unwrap();
@@ -28,7 +28,7 @@ fn tree(root: &Path) {
 
 /// Runs a shell command in `dir` and answers what it printed.
 #[track_caller]
-fn shell(dir: &Path, command: &str) -> String {
+pub fn shell(dir: &Path, command: &str) -> String {
     let output = Command::new("sh").args(["-ec", command]).current_dir(dir).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let said = text(&output.stderr);

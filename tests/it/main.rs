@@ -9,3 +9,5 @@ mod conformance;
 #[path = "../support/program.rs"]
 mod program;
 mod protocol;
+#[path = "../support/speech.rs"]
+mod speech;

@@ -187,6 +187,9 @@ impl State {
             whole.extend_from_slice(bytes);
             md5s.push(held.etag.md5().expect("parts are tagged with their MD5"));
         }
+        if facts.equal_parts && !are_equal(parts.iter().filter_map(|named| unfinished.parts.get(&named.number))) {
+            return Err(Kind::InvalidPart);
+        }
         let headers = unfinished.headers.clone();
         self.check(key, condition)?;
         let etag = facts.dialect.etag_of_parts(md5s);
@@ -220,6 +223,15 @@ impl Stored {
             last_modified: self.modified,
             metadata: with_metadata.then(|| self.headers.metadata.clone()),
         }
+    }
+}
+
+/// Whether all parts but the last have one size, and the last is not larger.
+fn are_equal<'a>(parts: impl Iterator<Item = &'a (Part, Bytes)>) -> bool {
+    let sizes: Vec<u64> = parts.map(|(part, _)| part.size).collect();
+    match sizes.as_slice() {
+        [] => true,
+        [but_last @ .., last] => but_last.iter().all(|size| *size == sizes[0]) && *last <= sizes[0],
     }
 }
 

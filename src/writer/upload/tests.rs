@@ -185,12 +185,3 @@ fn a_base_alone_is_copied_whole() {
     assert!(matches!(upload.poll(), Some(Action::CopyPart(_, PartNumber(1), range)) if range == (0..5)));
     assert!(matches!(upload.poll(), Some(Action::CopyPart(_, PartNumber(2), range)) if range == (5..9)));
 }
-
-#[test]
-fn even_splits_cover_everything_once() {
-    let rows: &[(u64, u64, &[Range<u64>])] =
-        &[(0, 5, &[]), (5, 5, &[0..5]), (6, 5, &[0..3, 3..6]), (11, 5, &[0..4, 4..8, 8..11])];
-    for (bytes, max, want) in rows {
-        assert_eq!(even_split(*bytes, *max).collect::<Vec<_>>(), *want, "{bytes} by {max}");
-    }
-}
