@@ -50,6 +50,7 @@ pub struct NewObject {
 }
 
 /// A copy within the backend.
+#[derive(Clone)]
 pub struct CopyObject {
     /// From where.
     pub source: Name,
@@ -61,7 +62,7 @@ pub struct CopyObject {
     pub target_condition: WriteCondition,
     /// Instead of the source's attributes.
     pub replace: Option<Attributes>,
-    /// Instead of the source's storage class; `Some(None)` is the standard one.
+    /// Instead of the bucket's storage class; `Some(None)` is the standard one.
     pub storage_class: Option<Option<String>>,
     /// Bytes; a larger source is refused.
     pub bytes_max: u64,
@@ -78,6 +79,7 @@ pub struct Tables<'t> {
     pub(super) parts: Table<'t, (&'static str, u32), &'static [u8]>,
     blobs: Table<'t, u64, u32>,
     pub(super) finished: Table<'t, &'static str, &'static [u8]>,
+    bucket_classes: Table<'t, &'static str, &'static str>,
     effects: Effects,
 }
 
@@ -101,6 +103,7 @@ impl<'t> Tables<'t> {
             parts: txn.open_table(index::PARTS)?,
             blobs: txn.open_table(index::BLOBS)?,
             finished: txn.open_table(index::FINISHED)?,
+            bucket_classes: txn.open_table(index::BUCKET_CLASSES)?,
             effects: Effects::default(),
         })
     }
@@ -132,7 +135,20 @@ impl<'t> Tables<'t> {
             return Err(Error::BucketNotEmpty);
         }
         self.buckets.remove(bucket)?;
+        self.bucket_classes.remove(bucket)?;
         Ok(())
+    }
+
+    /// Sets the storage class of objects in a bucket that ask for none.
+    pub fn set_bucket_class(&mut self, bucket: &str, class: &str) -> Result<()> {
+        self.require_bucket(bucket)?;
+        self.bucket_classes.insert(bucket, class)?;
+        Ok(())
+    }
+
+    /// The storage class of objects in a bucket that ask for none, if it is not the standard one.
+    pub fn bucket_class(&self, bucket: &str) -> Result<Option<String>> {
+        Ok(self.bucket_classes.get(bucket)?.map(|class| class.value().to_owned()))
     }
 
     /// Fails if there is no such bucket.
@@ -190,12 +206,27 @@ impl<'t> Tables<'t> {
         if let Some(attributes) = &copy.replace {
             record.attributes = Attributes { storage_class: None, ..attributes.clone() };
         }
-        // The class of the source is not copied: without a header the copy is of the standard one.
-        record.attributes.storage_class = copy.storage_class.clone().flatten();
+        // The class of the source is not copied: without a header the copy is of the bucket's.
+        record.attributes.storage_class = match &copy.storage_class {
+            Some(class) => class.clone(),
+            None => self.bucket_class(&copy.target.bucket)?,
+        };
         record.modified = copy.now;
         let content = self.content(&copy.source)?;
         self.retain(blobs_of(&content.pieces))?;
         self.replace(&copy.target, &record, &content)?;
+        Ok(record)
+    }
+
+    /// Copies an object and removes its source, at once. The storage class goes with it, unless another one is given.
+    pub fn move_object(&mut self, copy: &CopyObject) -> Result<ObjectRecord> {
+        if copy.source == copy.target {
+            return Err(Error::CopyOntoItself);
+        }
+        let source = self.source(&copy.source, &copy.source_condition)?;
+        let storage_class = copy.storage_class.clone().or(Some(source.attributes.storage_class));
+        let record = self.copy_object(&CopyObject { storage_class, ..copy.clone() })?;
+        self.delete_object(&copy.source)?;
         Ok(record)
     }
 
