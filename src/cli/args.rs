@@ -203,6 +203,12 @@ pub struct ServeArgs {
     /// Take the host name BUCKET.BASE for BUCKET, as BUCKET.localhost is; can be repeated
     #[arg(long = "domain", value_name = "BASE")]
     pub domains: Vec<String>,
+    /// What a request speaks whose signature and host do not tell: s3, jss or wos
+    #[arg(long, value_enum, default_value_t = ServeDialect::S3, hide_possible_values = true, value_name = "NAME")]
+    pub dialect: ServeDialect,
+    /// Hold clients to the vendors' narrowest rules, of single hosts, regions and pages
+    #[arg(long)]
+    pub strict: bool,
     /// Answer before the data is on the disk: faster, and lost in a power cut
     #[arg(long)]
     pub no_sync: bool,
@@ -248,6 +254,17 @@ pub enum Signing {
     Legacy,
     /// WOS-HMAC-SHA256
     Current,
+}
+
+/// The values of `serve --dialect`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ServeDialect {
+    /// Amazon's, and who follows it
+    S3,
+    /// JD Cloud's older API
+    Jss,
+    /// Wangsu's
+    Wos,
 }
 
 /// The values of `--log`.

@@ -42,6 +42,10 @@ pub struct Environment {
     pub access_key_id: Option<String>,
     /// `BRIGADE_SECRET_ACCESS_KEY`, for `serve`.
     pub secret_access_key: Option<Secret>,
+    /// `BRIGADE_READ_ONLY_ACCESS_KEY_ID`, for `serve`.
+    pub read_only_access_key_id: Option<String>,
+    /// `BRIGADE_READ_ONLY_SECRET_ACCESS_KEY`, for `serve`.
+    pub read_only_secret_access_key: Option<Secret>,
     /// `XDG_RUNTIME_DIR`: where a user's sockets go.
     pub runtime_dir: Option<PathBuf>,
     /// `AWS_ENDPOINT_URL_S3`, or else `AWS_ENDPOINT_URL`.
@@ -68,6 +72,8 @@ impl Environment {
             in_background: text(background::VARIABLE).is_some(),
             access_key_id: text("BRIGADE_ACCESS_KEY_ID"),
             secret_access_key: text("BRIGADE_SECRET_ACCESS_KEY").map(Secret),
+            read_only_access_key_id: text("BRIGADE_READ_ONLY_ACCESS_KEY_ID"),
+            read_only_secret_access_key: text("BRIGADE_READ_ONLY_SECRET_ACCESS_KEY").map(Secret),
             runtime_dir: std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
             endpoint_url: text("AWS_ENDPOINT_URL_S3").or_else(|| text("AWS_ENDPOINT_URL")),
         }
@@ -167,15 +173,33 @@ fn in_range<T: PartialOrd + Display>(option: &str, value: T, min: T, max: T) -> 
 
 /// The keys that the environment gives to `serve`: both or neither.
 pub fn serve_keys(environment: &Environment) -> Result<Option<Keys>, Failure> {
-    match (&environment.access_key_id, &environment.secret_access_key) {
-        (None, None) => Ok(None),
-        (Some(id), Some(Secret(secret))) => Ok(Some(Keys { access_key_id: id.clone(), secret: secret.clone() })),
-        (Some(_), None) => {
-            Err(usage("BRIGADE_ACCESS_KEY_ID is set, but BRIGADE_SECRET_ACCESS_KEY is not; set both".into()))
+    pair(
+        ("BRIGADE_ACCESS_KEY_ID", &environment.access_key_id),
+        ("BRIGADE_SECRET_ACCESS_KEY", &environment.secret_access_key),
+    )
+}
+
+/// The keys that it gives for reading only: both or neither.
+pub fn serve_read_only_keys(environment: &Environment) -> Result<Option<Keys>, Failure> {
+    let keys = pair(
+        ("BRIGADE_READ_ONLY_ACCESS_KEY_ID", &environment.read_only_access_key_id),
+        ("BRIGADE_READ_ONLY_SECRET_ACCESS_KEY", &environment.read_only_secret_access_key),
+    )?;
+    if keys.as_ref().is_some_and(|keys| environment.access_key_id.as_ref() == Some(&keys.access_key_id)) {
+        return Err(usage("BRIGADE_READ_ONLY_ACCESS_KEY_ID is BRIGADE_ACCESS_KEY_ID; give each pair its own".into()));
+    }
+    Ok(keys)
+}
+
+fn pair(id: (&str, &Option<String>), secret: (&str, &Option<Secret>)) -> Result<Option<Keys>, Failure> {
+    let half = |set: &str, other: &str| Err(usage(format!("{set} is set, but {other} is not; set both")));
+    match (id, secret) {
+        ((_, None), (_, None)) => Ok(None),
+        ((_, Some(id)), (_, Some(Secret(secret)))) => {
+            Ok(Some(Keys { access_key_id: id.clone(), secret: secret.clone() }))
         }
-        (None, Some(_)) => {
-            Err(usage("BRIGADE_SECRET_ACCESS_KEY is set, but BRIGADE_ACCESS_KEY_ID is not; set both".into()))
-        }
+        ((set, Some(_)), (other, None)) => half(set, other),
+        ((other, None), (set, Some(_))) => half(set, other),
     }
 }
 

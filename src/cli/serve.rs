@@ -2,11 +2,13 @@
 
 use crate::cli::Failure;
 use crate::cli::args::ServeArgs;
+use crate::cli::args::ServeDialect;
 use crate::cli::line;
 use crate::cli::logging;
 use crate::cli::resolve;
 use crate::cli::resolve::Environment;
 use crate::server;
+use crate::server::Dialect;
 use crate::server::Server;
 use crate::server::keys;
 use std::io;
@@ -16,6 +18,7 @@ use tokio::signal::unix::SignalKind;
 pub fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Failure> {
     let data = resolve::serve_data(args)?;
     let given = resolve::serve_keys(environment)?;
+    let read_only_keys = resolve::serve_read_only_keys(environment)?;
     logging::start(&args.log, environment)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(start)?;
     runtime.block_on(async {
@@ -26,13 +29,19 @@ pub fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Failure> {
         };
         let signals = signals().map_err(start)?;
         let options = server::Options {
-            data: data.clone(),
             listen: args.listen,
-            keys,
+            read_only_keys,
             buckets: args.buckets.clone(),
             region: args.region.clone(),
             base_domains: args.domains.clone(),
             sync: !args.no_sync,
+            dialect: match args.dialect {
+                ServeDialect::S3 => Dialect::S3,
+                ServeDialect::Jss => Dialect::Jss,
+                ServeDialect::Wos => Dialect::Wos,
+            },
+            strict: args.strict,
+            ..server::Options::new(data.clone(), keys)
         };
         let server = Server::start(options).await.map_err(|why| Failure::Failed(why.to_string()))?;
         if let Some(file) = kept {

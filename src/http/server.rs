@@ -105,6 +105,8 @@ pub struct RequestBody {
     drain_bytes_max: u64,
     // Set when the client sends the body, be it that it was told to go on or that it never asked.
     flows: Arc<AtomicBool>,
+    // It expects something that this server does not know: whether it will send the body nobody can tell.
+    is_doubtful: bool,
 }
 
 impl RequestBody {
@@ -278,10 +280,10 @@ async fn serve<H: Handler>(
         let (handler, limits) = (Arc::clone(&handler), Arc::clone(&limits));
         async move {
             let request = plain(request, &limits);
-            let flows = Arc::clone(&request.body.flows);
+            let (flows, is_doubtful) = (Arc::clone(&request.body.flows), request.body.is_doubtful);
             let mut response = answer(handler.handle(request).await);
             // A client that was not told to send its body does not, and what it sends next would be taken for it.
-            if !flows.load(Ordering::Relaxed) {
+            if is_doubtful || !flows.load(Ordering::Relaxed) {
                 response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)
@@ -311,6 +313,7 @@ fn plain(request: http::Request<Incoming>, limits: &Limits) -> Request {
     let (head, incoming) = request.into_parts();
     let expects = head.headers.get(http::header::EXPECT);
     let waits = expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let is_doubtful = expects.is_some() && !waits;
     Request {
         method: head.method,
         path: head.uri.path().to_owned(),
@@ -321,6 +324,7 @@ fn plain(request: http::Request<Incoming>, limits: &Limits) -> Request {
             idle_timeout: limits.body_idle_timeout,
             drain_bytes_max: limits.drain_bytes_max,
             flows: Arc::new(AtomicBool::new(!waits)),
+            is_doubtful,
         },
     }
 }

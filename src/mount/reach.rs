@@ -21,8 +21,6 @@ use crate::store::probe;
 use crate::store::provider::Integrity;
 use crate::store::provider::Provider;
 use std::io;
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -145,13 +143,9 @@ async fn local(data: &Path, endpoint: &Endpoint) -> Result<Reached, Error> {
     let keys = Keys::random();
     let credentials = Credentials::new(keys.access_key_id.clone(), keys.secret.clone());
     let server = Server::start(server::Options {
-        data: data.to_owned(),
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        keys,
         buckets: vec![LOCAL_BUCKET.to_owned()],
         region: LOCAL_REGION.to_owned(),
-        base_domains: Vec::new(),
-        sync: true,
+        ..server::Options::new(data, keys)
     });
     let server = server.await?;
     let url = format!("http://{}", server.addr());

@@ -10,6 +10,8 @@ use crate::server::backend::record::Protection;
 use crate::server::fault::Fault;
 use crate::server::fault::Result;
 use crate::server::fields::Fields;
+use crate::server::storage_class;
+use crate::wire::dialect::Dialect;
 use crate::wire::error_code::ErrorCode;
 use bytes::Bytes;
 
@@ -20,24 +22,8 @@ const METADATA_BYTES_MAX: usize = 2048;
 const KEPT: [&str; 5] = ["cache-control", "content-disposition", "content-language", "content-type", "expires"];
 /// What an object without a type is said to be.
 const DEFAULT_TYPE: &str = "binary/octet-stream";
-const STANDARD: &str = "STANDARD";
-/// The classes that Amazon has; all of them are stored in the same way here.
-const STORAGE_CLASSES: [&str; 12] = [
-    STANDARD,
-    "REDUCED_REDUNDANCY",
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "GLACIER",
-    "GLACIER_IR",
-    "DEEP_ARCHIVE",
-    "OUTPOSTS",
-    "SNOW",
-    "EXPRESS_ONEZONE",
-    "FSX_OPENZFS",
-];
 
-/// What a writing request says about its object.
+/// What a writing request says about its object, but for its storage class.
 pub fn from_fields(fields: &Fields) -> Result<Attributes> {
     let mut headers = Vec::new();
     for name in KEPT {
@@ -58,7 +44,7 @@ pub fn from_fields(fields: &Fields) -> Result<Attributes> {
             .with("Size", bytes.to_string())
             .with("MaxSizeAllowed", METADATA_BYTES_MAX.to_string()));
     }
-    let mut attributes = Attributes { headers, metadata, storage_class: storage_class(fields)?.flatten() };
+    let mut attributes = Attributes { headers, metadata, storage_class: None };
     attributes.set_protection(protection(fields)?.unwrap_or(Protection::Plain));
     Ok(attributes)
 }
@@ -77,16 +63,6 @@ pub fn protection(fields: &Fields) -> Result<Option<Protection>> {
     }
 }
 
-/// The storage class asked for, if any is; the inner `None` is the standard one.
-pub fn storage_class(fields: &Fields) -> Result<Option<Option<String>>> {
-    match fields.text("x-amz-storage-class")? {
-        None => Ok(None),
-        Some(STANDARD) => Ok(Some(None)),
-        Some(class) if STORAGE_CLASSES.contains(&class) => Ok(Some(Some(class.to_owned()))),
-        Some(class) => Err(Fault::from(ErrorCode::InvalidStorageClass).with("StorageClassRequested", class)),
-    }
-}
-
 fn content_encoding(fields: &Fields) -> Result<Option<Bytes>> {
     let Some(text) = fields.text("content-encoding")? else { return Ok(None) };
     let others = text.split(',').map(str::trim).filter(|c| !c.is_empty() && !c.eq_ignore_ascii_case("aws-chunked"));
@@ -95,7 +71,7 @@ fn content_encoding(fields: &Fields) -> Result<Option<Bytes>> {
 }
 
 /// Puts what is kept into an answer.
-pub fn into_headers(attributes: &Attributes, headers: &mut HeaderMap) {
+pub fn into_headers(attributes: &Attributes, dialect: Dialect, headers: &mut HeaderMap) {
     insert(headers, "content-type", DEFAULT_TYPE.as_bytes());
     for (name, value) in &attributes.headers {
         insert(headers, name, value);
@@ -103,7 +79,7 @@ pub fn into_headers(attributes: &Attributes, headers: &mut HeaderMap) {
     for (name, value) in &attributes.metadata {
         insert(headers, &format!("{METADATA_PREFIX}{name}"), value);
     }
-    if let Some(class) = &attributes.storage_class {
+    if let Some(class) = storage_class::header(attributes.storage_class.as_deref(), dialect) {
         insert(headers, "x-amz-storage-class", class.as_bytes());
     }
 }
@@ -119,12 +95,6 @@ pub fn insert(headers: &mut HeaderMap, name: &str, value: &[u8]) {
     }
 }
 
-/// The storage class as listings name it.
-#[must_use]
-pub fn class_name(attributes: &Attributes) -> &str {
-    attributes.storage_class.as_deref().unwrap_or(STANDARD)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,11 +106,11 @@ mod tests {
             ("content-encoding", "aws-chunked, gzip"),
             ("x-amz-meta-mode", "33188"),
             ("x-amz-meta-name", "caf\u{e9}"),
-            ("x-amz-storage-class", "STANDARD_IA"),
             ("x-other", "dropped"),
         ]);
         let mut headers = HeaderMap::new();
-        into_headers(&from_fields(&fields).unwrap(), &mut headers);
+        let kept = Attributes { storage_class: Some("STANDARD_IA".into()), ..from_fields(&fields).unwrap() };
+        into_headers(&kept, Dialect::S3, &mut headers);
         let got = |name: &str| headers.get(name).map(|value| value.as_bytes().to_vec());
         assert_eq!(got("content-type"), Some(b"text/plain".to_vec()));
         assert_eq!(got("content-encoding"), Some(b"gzip".to_vec()));
@@ -153,7 +123,7 @@ mod tests {
     #[test]
     fn defaults_and_limits_are_those_of_s3() {
         let mut headers = HeaderMap::new();
-        into_headers(&from_fields(&Fields::default()).unwrap(), &mut headers);
+        into_headers(&from_fields(&Fields::default()).unwrap(), Dialect::S3, &mut headers);
         assert_eq!(headers.get("content-type").unwrap(), DEFAULT_TYPE);
         assert_eq!(headers.len(), 1);
         assert_eq!(from_fields(&Fields::from([("content-encoding", "aws-chunked")])).unwrap().headers, []);
@@ -162,6 +132,5 @@ mod tests {
         let refused = |fields: Fields| from_fields(&fields).unwrap_err().code;
         let more = format!("{most}x");
         assert_eq!(refused(Fields::from([("x-amz-meta-a", more.as_str())])), ErrorCode::MetadataTooLarge);
-        assert_eq!(refused(Fields::from([("x-amz-storage-class", "standard")])), ErrorCode::InvalidStorageClass);
     }
 }

@@ -14,7 +14,6 @@ use crate::wire::checksum::Checksum;
 use crate::wire::checksum::Running;
 use crate::wire::error_code::ErrorCode;
 use bytes::Bytes;
-use data_encoding::BASE64;
 use data_encoding::HEXLOWER;
 use md5::Digest;
 use md5::Md5;
@@ -88,8 +87,8 @@ fn number(fields: &Fields, name: &'static str) -> Result<Option<u64>> {
 
 fn content_md5(fields: &Fields) -> Result<Option<[u8; 16]>> {
     let Some(text) = fields.text("content-md5")? else { return Ok(None) };
-    let bytes = BASE64.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.map(Some).ok_or_else(|| Fault::from(ErrorCode::InvalidDigest).with("Content-MD5", text))
+    let md5 = fields.dialect().parse_content_md5(text);
+    md5.map(Some).ok_or_else(|| Fault::from(ErrorCode::InvalidDigest).with("Content-MD5", text))
 }
 
 fn header_checksum(fields: &Fields) -> Result<Option<Checksum>> {

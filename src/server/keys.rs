@@ -1,4 +1,4 @@
-//! The key pair that clients sign with, and the file that keeps it.
+//! The key pairs that clients sign with, what each of them may do, and the file that keeps the one that may do all.
 
 use crate::base::random;
 use crate::server::data;
@@ -36,6 +36,33 @@ impl Keys {
     pub fn random() -> Self {
         let id = format!("BRIGADE{}", BASE32_NOPAD.encode(&random::bytes::<10>()));
         Self { access_key_id: id, secret: random::hex::<20>() }
+    }
+}
+
+/// What the owner of a pair may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everything.
+    Full,
+    /// Nothing that changes anything.
+    ReadOnly,
+}
+
+/// The pairs that a server knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRing {
+    /// May do everything.
+    pub full: Keys,
+    /// May only read.
+    pub read_only: Option<Keys>,
+}
+
+impl KeyRing {
+    /// The pair of an access key, and what it may do.
+    #[must_use]
+    pub fn find(&self, access_key_id: &str) -> Option<(&Keys, Access)> {
+        let read_only = self.read_only.iter().map(|keys| (keys, Access::ReadOnly));
+        [(&self.full, Access::Full)].into_iter().chain(read_only).find(|(keys, _)| keys.access_key_id == access_key_id)
     }
 }
 

@@ -1,6 +1,6 @@
-//! The bundled backend: an S3 server over a data directory.
+//! The bundled backend: an object store over a data directory that speaks three dialects on one port.
 //!
-//! A request is authenticated ([`auth`]), routed ([`route`]) and performed ([`ops`]) on the store ([`backend`]);
+//! A request's dialect is told ([`dialect`]); it is authenticated ([`auth`]), routed ([`route`]) and performed ([`ops`]) on the store ([`backend`]);
 //! [`service`] leads it through. The connection itself is [`crate::http::server`]'s.
 
 pub mod attributes;
@@ -9,17 +9,23 @@ pub mod backend;
 pub mod body;
 pub mod condition;
 pub mod data;
+pub mod dialect;
 pub mod fault;
 pub mod fields;
 pub mod keys;
+pub mod log;
 pub mod ops;
 pub mod receive;
 pub mod reply;
 pub mod route;
 pub mod secret_file;
 pub mod service;
+pub mod storage_class;
+pub mod upload_id;
 
+pub use backend::usage::Usage;
 pub use data::Error;
+pub use dialect::Dialect;
 
 use crate::base::clock;
 use crate::http::server::Limits;
@@ -27,9 +33,11 @@ use crate::http::server::Listening;
 use crate::server::backend::Backend;
 use crate::server::backend::error;
 use crate::server::data::DataDirectory;
+use crate::server::keys::KeyRing;
 use crate::server::keys::Keys;
 use crate::server::service::Service;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +52,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Who may use it.
     pub keys: Keys,
+    /// Who may use it for reading only.
+    pub read_only_keys: Option<Keys>,
     /// Buckets to make if they are not there.
     pub buckets: Vec<String>,
     /// The region that it says it is in; requests signed for another one are taken as well.
@@ -52,6 +62,32 @@ pub struct Options {
     pub base_domains: Vec<String>,
     /// Whether what was answered is on disk. Without, a crash of the machine may lose the last second.
     pub sync: bool,
+    /// What a request speaks whose signature and host do not tell.
+    pub dialect: Dialect,
+    /// Whether limits of the vendors hold that only one of their pages has, or only some of their hosts: storage
+    /// classes by host and region, the smallest part of JSS, the longest key of Wangsu, a `Content-Length` for every
+    /// request that begins an upload.
+    pub strict: bool,
+}
+
+impl Options {
+    /// A server of the data in a directory, for whoever has the keys, on a free port of this machine: S3 by default,
+    /// in `us-east-1`, without buckets of its own, with everything on disk that it answers.
+    #[must_use]
+    pub fn new(data: impl Into<PathBuf>, keys: Keys) -> Self {
+        Self {
+            data: data.into(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            keys,
+            read_only_keys: None,
+            buckets: Vec::new(),
+            region: "us-east-1".to_owned(),
+            base_domains: Vec::new(),
+            sync: true,
+            dialect: Dialect::S3,
+            strict: false,
+        }
+    }
 }
 
 /// A running server. Dropped without [`shutdown`](Self::shutdown) it stops at once; what it answered is kept.
@@ -75,9 +111,13 @@ impl Server {
         let opened = tokio::task::spawn_blocking(move || data::open(&path, sync)).await;
         let (data, backend) = opened.map_err(|error| Error::Internal(error.to_string()))??;
         make_buckets(&backend, names).await?;
+        let newest = backend.read(backend::usage::newest_upload).await;
+        upload_id::begin_after(newest.map_err(|error| Error::Internal(error.to_string()))?);
         let service = Arc::new(Service {
             backend: Arc::new(backend),
-            keys: options.keys,
+            keys: KeyRing { full: options.keys, read_only: options.read_only_keys },
+            dialect: options.dialect,
+            strict: options.strict,
             region: options.region,
             base_domains: options.base_domains,
             counts: Mutex::default(),
@@ -97,6 +137,12 @@ impl Server {
     #[must_use]
     pub fn requests(&self) -> BTreeMap<&'static str, u64> {
         self.service.counts.lock().expect("nothing panics while it holds this lock").clone()
+    }
+
+    /// How much a bucket holds, parts of unfinished uploads apart.
+    pub async fn usage(&self, bucket: &str) -> Result<Usage, error::Error> {
+        let bucket = bucket.to_owned();
+        self.service.backend.read(move |snapshot| backend::usage::usage(snapshot, &bucket)).await
     }
 
     /// Takes no more connections, lets requests in flight end for some seconds, and brings everything to disk.

@@ -4,25 +4,30 @@
 
 mod address;
 mod headers;
+mod lists;
 mod parameters;
 #[cfg(test)]
 mod tests;
 
 pub use address::KEY_BYTES_MAX;
 pub use address::is_bucket_name;
+pub use address::split;
 pub use parameters::continuation_token;
 
+use crate::server::backend::record::Millis;
 use crate::server::backend::tables::Name;
+use crate::server::dialect::Place;
 use crate::server::fault::Fault;
 use crate::server::fault::Result;
 use crate::server::fields::Fields;
+use crate::server::fields::Hoisting;
 use crate::server::route::parameters::Query;
+use crate::wire::dialect::Dialect;
 use crate::wire::error_code::ErrorCode;
 use crate::wire::uri::query_value;
 use crate::wire::xml::Encoding;
+use std::ops::RangeInclusive;
 
-/// The most names on a page.
-const PAGE_MAX: usize = 1000;
 /// The greatest part number.
 pub const PARTS_MAX: u32 = 10_000;
 
@@ -31,16 +36,18 @@ pub const PARTS_MAX: u32 = 10_000;
 pub struct Asked<'a> {
     /// The method.
     pub method: &'a str,
-    /// The `Host` header.
-    pub host: &'a str,
+    /// What the `Host` header names.
+    pub place: Place<'a>,
     /// The path as sent.
     pub path: &'a str,
     /// The query, decoded.
     pub query: &'a [(String, String)],
     /// The headers.
     pub fields: &'a Fields,
-    /// Domains whose subdomains are buckets.
-    pub base_domains: &'a [String],
+    /// Whether parameters of the query may stand for headers.
+    pub hoisting: Hoisting,
+    /// Whether the vendors' stricter rules hold.
+    pub strict: bool,
 }
 
 /// What is to be done.
@@ -88,6 +95,8 @@ pub struct ListObjects {
     pub encoding: Encoding,
     /// Whether user metadata is wanted (`metadata=true`, an extension).
     pub with_metadata: bool,
+    /// Only what was written within these times (WOS's `startTime` and `endTime`).
+    pub written: Option<RangeInclusive<Millis>>,
 }
 
 /// How pages follow one another.
@@ -122,6 +131,8 @@ pub struct ListUploads {
     pub upload_id_marker: String,
     /// At most so many.
     pub limit: usize,
+    /// Whether a limit was asked for; without one JSS answers all of them.
+    pub is_page: bool,
     /// How keys stand in the answer.
     pub encoding: Encoding,
 }
@@ -133,6 +144,8 @@ pub enum OnObject {
     Put,
     /// `PUT /b/k` with a source.
     Copy,
+    /// `PUT /b/k` with a source that is removed (JSS).
+    Move,
     /// `GET /b/k`.
     Get(Read),
     /// `HEAD /b/k`.
@@ -153,6 +166,8 @@ pub enum OnObject {
         after: u32,
         /// At most so many.
         limit: usize,
+        /// Whether a limit was asked for.
+        is_page: bool,
     },
     /// `POST /b/k?uploadId`.
     Complete(String),
@@ -167,6 +182,12 @@ pub struct Read {
     pub part: Option<u32>,
     /// Headers to answer instead of the object's own: lower-case name and value.
     pub overrides: Vec<(&'static str, String)>,
+}
+
+impl Asked<'_> {
+    fn dialect(&self) -> Dialect {
+        self.fields.dialect()
+    }
 }
 
 impl Operation {
@@ -190,6 +211,7 @@ impl Operation {
             Self::Object(_, on) => match on {
                 OnObject::Put => "PutObject",
                 OnObject::Copy => "CopyObject",
+                OnObject::Move => "MoveObject",
                 OnObject::Get(_) => "GetObject",
                 OnObject::Head(_) => "HeadObject",
                 OnObject::Delete => "DeleteObject",
@@ -199,6 +221,32 @@ impl Operation {
                 OnObject::ListParts { .. } => "ListParts",
                 OnObject::Complete(_) => "CompleteMultipartUpload",
                 OnObject::Abort(_) => "AbortMultipartUpload",
+            },
+        }
+    }
+}
+
+impl Operation {
+    /// Whether it changes anything, be it only an upload.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        match self {
+            Self::ListBuckets => false,
+            Self::Bucket(_, on) => match on {
+                OnBucket::Create | OnBucket::Delete | OnBucket::DeleteObjects => true,
+                OnBucket::Head | OnBucket::Location | OnBucket::ListObjects(_) | OnBucket::ListUploads(_) => false,
+            },
+            Self::Object(_, on) => match on {
+                OnObject::Get(_) | OnObject::Head(_) | OnObject::ListParts { .. } => false,
+                OnObject::Put
+                | OnObject::Copy
+                | OnObject::Move
+                | OnObject::Delete
+                | OnObject::CreateUpload
+                | OnObject::PutPart(..)
+                | OnObject::CopyPart(..)
+                | OnObject::Complete(_)
+                | OnObject::Abort(_) => true,
             },
         }
     }
@@ -232,13 +280,13 @@ fn on_bucket(asked: &Asked<'_>, bucket: &str) -> Result<OnBucket> {
         "PUT" => OnBucket::Create,
         "DELETE" => OnBucket::Delete,
         "HEAD" => OnBucket::Head,
-        "GET" if has("location") => {
+        "GET" if has("location") && asked.dialect() != Dialect::Jss => {
             Query::allow(asked, &["location"])?;
             return Ok(OnBucket::Location);
         }
-        "GET" if has("uploads") => return list_uploads(asked).map(OnBucket::ListUploads),
-        "GET" => return list_objects(asked).map(OnBucket::ListObjects),
-        "POST" if has("delete") => {
+        "GET" if has("uploads") => return lists::uploads(asked).map(OnBucket::ListUploads),
+        "GET" => return lists::objects(asked).map(OnBucket::ListObjects),
+        "POST" if has("delete") && asked.dialect() != Dialect::Jss => {
             Query::allow(asked, &["delete"])?;
             return Ok(OnBucket::DeleteObjects);
         }
@@ -247,57 +295,6 @@ fn on_bucket(asked: &Asked<'_>, bucket: &str) -> Result<OnBucket> {
     };
     Query::allow(asked, &[])?;
     Ok(on)
-}
-
-fn list_objects(asked: &Asked<'_>) -> Result<ListObjects> {
-    let version = query_value(asked.query, "list-type");
-    let query = match version {
-        None => Query::allow(asked, &["prefix", "delimiter", "max-keys", "encoding-type", "metadata", "marker"])?,
-        Some("2") => Query::allow(
-            asked,
-            &[
-                "list-type",
-                "prefix",
-                "delimiter",
-                "max-keys",
-                "encoding-type",
-                "metadata",
-                "continuation-token",
-                "start-after",
-                "fetch-owner",
-            ],
-        )?,
-        Some(other) => return Err(Fault::argument("list-type", other, "There is no such version of listings.")),
-    };
-    let version = match version {
-        None => ListVersion::V1 { marker: query.text("marker") },
-        Some(_) => ListVersion::V2 {
-            token: query.token()?,
-            start_after: query.get("start-after").filter(|key| !key.is_empty()).map(str::to_owned),
-            fetch_owner: query.get("fetch-owner").is_some_and(|value| value.eq_ignore_ascii_case("true")),
-        },
-    };
-    Ok(ListObjects {
-        version,
-        prefix: query.text("prefix"),
-        delimiter: query.filled("delimiter"),
-        limit: query.number("max-keys", PAGE_MAX)?,
-        encoding: query.encoding()?,
-        with_metadata: query.get("metadata").is_some_and(|value| value.eq_ignore_ascii_case("true")),
-    })
-}
-
-fn list_uploads(asked: &Asked<'_>) -> Result<ListUploads> {
-    let names = ["uploads", "prefix", "delimiter", "max-uploads", "key-marker", "upload-id-marker", "encoding-type"];
-    let query = Query::allow(asked, &names)?;
-    Ok(ListUploads {
-        prefix: query.text("prefix"),
-        delimiter: query.filled("delimiter"),
-        key_marker: query.text("key-marker"),
-        upload_id_marker: query.text("upload-id-marker"),
-        limit: query.number("max-uploads", PAGE_MAX)?,
-        encoding: query.encoding()?,
-    })
 }
 
 fn on_object(asked: &Asked<'_>) -> Result<OnObject> {
@@ -311,20 +308,16 @@ fn on_object(asked: &Asked<'_>) -> Result<OnObject> {
         }
         "PUT" => {
             Query::allow(asked, &[])?;
-            Ok(if asked.fields.has("x-amz-copy-source") { OnObject::Copy } else { OnObject::Put })
+            match (asked.fields.has("x-amz-copy-source"), asked.fields.has("x-amz-move-source")) {
+                (false, false) => Ok(OnObject::Put),
+                (true, false) => Ok(OnObject::Copy),
+                (false, true) => Ok(OnObject::Move),
+                (true, true) => {
+                    Err(Fault::new(ErrorCode::InvalidArgument, "An object is either copied or moved, not both."))
+                }
+            }
         }
-        "GET" if has("uploadId") => {
-            let query = Query::allow(asked, &["uploadId", "max-parts", "part-number-marker", "encoding-type"])?;
-            let after = match query.filled("part-number-marker") {
-                Some(_) => u32::try_from(query.number("part-number-marker", usize::MAX)?).unwrap_or(u32::MAX),
-                None => 0,
-            };
-            Ok(OnObject::ListParts {
-                upload_id: query.upload_id()?,
-                after,
-                limit: query.number("max-parts", PAGE_MAX)?,
-            })
-        }
+        "GET" if has("uploadId") => lists::parts(asked),
         "GET" => read(asked).map(OnObject::Get),
         "HEAD" => read(asked).map(OnObject::Head),
         "POST" if has("uploads") => {
@@ -351,22 +344,32 @@ const OVERRIDES: [(&str, &str); 6] = [
     ("response-content-type", "content-type"),
     ("response-expires", "expires"),
 ];
+/// JSS's names of them.
+const JSS_OVERRIDES: [(&str, &str); 5] = [
+    ("cacheControl", "cache-control"),
+    ("contentDisposition", "content-disposition"),
+    ("contentEncoding", "content-encoding"),
+    ("contentLanguage", "content-language"),
+    ("contentType", "content-type"),
+];
 
 fn read(asked: &Asked<'_>) -> Result<Read> {
-    let names: Vec<&str> = OVERRIDES.iter().map(|(name, _)| *name).chain(["partNumber"]).collect();
+    let known: &[(&'static str, &'static str)] =
+        if asked.dialect() == Dialect::Jss { &JSS_OVERRIDES } else { &OVERRIDES };
+    let names: Vec<&str> = known.iter().map(|(name, _)| *name).chain(["partNumber"]).collect();
     let query = Query::allow(asked, &names)?;
     let part = match query.get("partNumber") {
         Some(_) => Some(query.part_number()?),
         None => None,
     };
     let mut overrides = Vec::new();
-    for (name, header) in OVERRIDES {
+    for (name, header) in known {
         if let Some(value) = query.get(name) {
             // Whatever cannot stand in a header would end it and begin another one.
             if value.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
                 return Err(Fault::argument(name, value, "The value cannot stand in a header."));
             }
-            overrides.push((header, value.to_owned()));
+            overrides.push((*header, value.to_owned()));
         }
     }
     Ok(Read { part, overrides })

@@ -1,29 +1,38 @@
 //! One request from its arrival to its answer: who sent it, what it asks for, doing it, and telling what went wrong.
 
 use crate::base::clock;
-use crate::base::random;
 use crate::http::HeaderMap;
 use crate::http::server::Handler;
 use crate::http::server::Request;
 use crate::http::server::RequestBody;
 use crate::http::server::Response;
-use crate::server::attributes::insert;
 use crate::server::auth;
+use crate::server::auth::Accepted;
 use crate::server::backend::Backend;
 use crate::server::backend::uploads::UploadName;
+use crate::server::dialect;
+use crate::server::dialect::Claimed;
+use crate::server::dialect::Dialect;
+use crate::server::dialect::Place;
+use crate::server::dialect::Spoken;
 use crate::server::fault::Fault;
 use crate::server::fault::Result;
 use crate::server::fields::Fields;
-use crate::server::keys::Keys;
+use crate::server::fields::Hoisting;
+use crate::server::keys::Access;
+use crate::server::keys::KeyRing;
+use crate::server::log;
 use crate::server::ops;
 use crate::server::ops::Context;
+use crate::server::ops::copy::Source;
+use crate::server::ops::uploads::PartsPage;
 use crate::server::reply;
+use crate::server::reply::Envelope;
 use crate::server::route;
 use crate::server::route::Asked;
 use crate::server::route::OnBucket;
 use crate::server::route::OnObject;
 use crate::server::route::Operation;
-use crate::wire::date;
 use crate::wire::error_code::ErrorCode;
 use crate::wire::uri;
 use futures_util::FutureExt;
@@ -38,7 +47,11 @@ pub struct Service {
     /// The store.
     pub backend: Arc<Backend>,
     /// Who may ask.
-    pub keys: Keys,
+    pub keys: KeyRing,
+    /// What a request speaks that does not tell.
+    pub dialect: Dialect,
+    /// Whether the vendors' stricter rules hold.
+    pub strict: bool,
     /// Where this server is said to be.
     pub region: String,
     /// Domains whose subdomains are buckets.
@@ -49,56 +62,137 @@ pub struct Service {
 
 impl Handler for Service {
     async fn handle(&self, request: Request) -> Response {
-        let (request_id, now) = (random::hex::<8>().to_uppercase(), clock::now());
+        let now = clock::now();
+        let query = uri::parse_query(request.query.as_deref().unwrap_or_default());
+        let host = header_text(&request.headers, "host").to_owned();
+        let place = dialect::place(&host, &self.base_domains);
+        let authorization = request.headers.get("authorization");
+        let authorization = authorization.map(|value| std::str::from_utf8(value.as_bytes()).unwrap_or_default());
+        let spoken = dialect::tell(authorization, query.as_deref().unwrap_or_default(), place.site, self.dialect);
+        let request_id = reply::request_id(spoken.dialect);
         let (method, path) = (request.method.clone(), request.path.clone());
-        let is_head = method.as_str() == "HEAD";
+        let target = log::target(&path, request.query.as_deref());
+        let closes = header_text(&request.headers, "connection").to_ascii_lowercase().contains("close");
+        let asked = Heard { request, query, host: &host, place, spoken, now };
         // A bug in one request must not take the others with it.
-        let answered = AssertUnwindSafe(self.answer(request, now)).catch_unwind().await;
+        let answered = AssertUnwindSafe(self.answer(asked)).catch_unwind().await;
         let answered = answered.unwrap_or_else(|_| Err(ErrorCode::InternalError.into()));
-        let mut response = answered.unwrap_or_else(|fault| {
-            tracing::debug!(%method, path, request_id, code = fault.code.name(), message = %fault.message, "refused");
-            reply::refused(&fault, &path, &request_id, is_head)
+        let why = answered.as_ref().err().map(|fault| format!("{}: {}", fault.code, fault.message));
+        let response = answered.unwrap_or_else(|fault| {
+            reply::refused(&fault, spoken.dialect, &path, &request_id, method.as_str() == "HEAD")
         });
-        insert(&mut response.headers, "x-amz-request-id", request_id.as_bytes());
-        insert(&mut response.headers, "date", date::http(now).as_bytes());
-        insert(&mut response.headers, "server", b"brigade");
-        tracing::debug!(%method, path, request_id, status = response.status.as_u16(), "answered");
-        response
+        tracing::debug!(
+            dialect = %spoken.dialect,
+            scheme = spoken.claimed.token(),
+            %method,
+            target,
+            status = response.status.as_u16(),
+            request_id,
+            why,
+            "answered"
+        );
+        let (dialect, site) = (spoken.dialect, place.site);
+        Envelope { dialect, site, request_id: &request_id, now, closes }.seal(response)
     }
 }
 
+/// A request of which is known who is meant by it.
+struct Heard<'a> {
+    request: Request,
+    query: std::result::Result<uri::Query, uri::DecodeError>,
+    host: &'a str,
+    place: Place<'a>,
+    spoken: Spoken,
+    now: SystemTime,
+}
+
 impl Service {
-    async fn answer(&self, request: Request, now: SystemTime) -> Result<Response> {
-        let query = uri::parse_query(request.query.as_deref().unwrap_or_default())
+    async fn answer(&self, heard: Heard<'_>) -> Result<Response> {
+        let Heard { request, query, host, place, spoken, now } = heard;
+        let query = query
             .map_err(|error| Fault::new(ErrorCode::InvalidURI, format!("The query cannot be decoded: {error}.")))?;
-        let payload = self.authenticate(&request, &query, now)?;
-        let fields = Fields::new(&request.headers, &query);
-        let host = fields.text("host")?.unwrap_or_default().to_owned();
+        if spoken.dialect == Dialect::Wos && host.is_empty() {
+            return Err(Fault::new(ErrorCode::InvalidURI, "The Host header is missing."));
+        }
+        let accepted = self.authenticate(&request, &query, &place, spoken, now)?;
+        check_expectation(&request.headers)?;
+        let hoisting = match spoken.claimed {
+            Claimed::V4(_) => Hoisting::Own,
+            Claimed::V2(_) | Claimed::Unknown | Claimed::Anonymous => Hoisting::None,
+        };
+        let fields = Fields::new(&request.headers, &query, spoken.dialect, hoisting)?;
         let operation = route::route(&Asked {
             method: request.method.as_str(),
-            host: &host,
+            place,
             path: &request.path,
             query: &query,
             fields: &fields,
-            base_domains: &self.base_domains,
+            hoisting,
+            strict: self.strict,
         })?;
         self.count(operation.name());
-        let region = self.region.clone();
-        let context = Context { backend: Arc::clone(&self.backend), fields, payload, now, region, host };
+        if accepted.access == Access::ReadOnly && operation.writes() {
+            return Err(Fault::new(ErrorCode::AccessDenied, "This access key may only read."));
+        }
+        let context = Context {
+            backend: Arc::clone(&self.backend),
+            fields,
+            payload: accepted.payload,
+            now,
+            region: place.region.unwrap_or(&self.region).to_owned(),
+            site: place.site,
+            strict: self.strict,
+            host: host.to_owned(),
+            bucket_in_host: place.bucket.is_some(),
+        };
         perform(&context, operation, request.body).await
     }
 
-    fn authenticate(&self, request: &Request, query: &[(String, String)], now: SystemTime) -> Result<auth::Payload> {
+    fn authenticate(
+        &self,
+        request: &Request,
+        query: &[(String, String)],
+        place: &Place<'_>,
+        spoken: Spoken,
+        now: SystemTime,
+    ) -> Result<Accepted> {
         let headers = signed_view(&request.headers);
-        let received =
-            auth::Received { method: request.method.as_str(), path: &request.path, query, headers: &headers, now };
-        auth::authenticate(&self.keys, &received)
+        // Only the older signatures cover bucket and key by name; a path that cannot be decoded names none.
+        let (bucket, key) = match spoken.claimed {
+            Claimed::V2(_) => route::split(place, &request.path)?,
+            Claimed::V4(_) | Claimed::Unknown | Claimed::Anonymous => (None, None),
+        };
+        let received = auth::Received {
+            method: request.method.as_str(),
+            path: &request.path,
+            query,
+            headers: &headers,
+            now,
+            bucket: bucket.as_deref(),
+            key: key.as_deref(),
+            region: place.region,
+        };
+        auth::authenticate(&self.keys, &received, spoken)
     }
 
     fn count(&self, name: &'static str) {
         let mut counts = self.counts.lock().expect("nothing panics while it holds this lock");
         *counts.entry(name).or_default() += 1;
     }
+}
+
+/// One expectation is known (RFC 9110, 10.1.1); what it means for the body is the connection's business.
+fn check_expectation(headers: &HeaderMap) -> Result<()> {
+    match headers.get("expect") {
+        Some(value) if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+            Err(ErrorCode::ExpectationFailed.into())
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok()).unwrap_or_default().trim()
 }
 
 /// Headers as text. What is not UTF-8 cannot have been signed by anyone who signs text, and is seen as empty.
@@ -116,7 +210,8 @@ async fn perform(context: &Context, operation: Operation, body: RequestBody) -> 
         Operation::Bucket(bucket, on) => on_bucket(context, bucket, on, body).await,
         Operation::Object(name, on) => match on {
             OnObject::Put => ops::put::put(context, name, body).await,
-            OnObject::Copy => ops::copy::object(context, name).await,
+            OnObject::Copy => ops::copy::object(context, name, Source::Stays).await,
+            OnObject::Move => ops::copy::object(context, name, Source::Goes).await,
             OnObject::Get(read) => ops::get::get(context, name, read).await,
             OnObject::Head(read) => ops::get::head(context, name, read).await,
             OnObject::Delete => ops::delete::delete(context, name).await,
@@ -125,8 +220,9 @@ async fn perform(context: &Context, operation: Operation, body: RequestBody) -> 
                 ops::multipart::put_part(context, number, UploadName { name, id }, body).await
             }
             OnObject::CopyPart(number, id) => ops::copy::part(context, number, UploadName { name, id }).await,
-            OnObject::ListParts { upload_id, after, limit } => {
-                ops::uploads::parts(context, UploadName { name, id: upload_id }, after, limit).await
+            OnObject::ListParts { upload_id, after, limit, is_page } => {
+                let page = PartsPage { after, limit, is_page };
+                ops::uploads::parts(context, UploadName { name, id: upload_id }, page).await
             }
             OnObject::Complete(id) => ops::multipart::complete(context, UploadName { name, id }, body).await,
             OnObject::Abort(id) => ops::multipart::abort(context, UploadName { name, id }).await,

@@ -1,4 +1,7 @@
-//! The error codes of S3: name, status, and what to say when there is nothing better.
+//! The error codes of S3: name, status, and what to say when there is nothing better; and how the other dialects
+//! name them.
+
+use crate::wire::dialect::Dialect;
 
 /// Declares the codes as one table, so that name, status and message cannot drift apart.
 macro_rules! codes {
@@ -42,6 +45,7 @@ macro_rules! codes {
                     "InvalidUserMetadata" => Some(Self::MetadataTooLarge),
                     "BadContentLength" | "ConnectionLost" => Some(Self::IncompleteBody),
                     "BadRequest" => Some(Self::InvalidRequest),
+                    "MalformedJson" => Some(Self::MalformedXML),
                     _ => None,
                 }
             }
@@ -61,6 +65,7 @@ codes! {
     ConditionalRequestConflict 409 "Another request changed the object at the same time; try again.";
     EntityTooLarge 400 "The object is larger than is allowed.";
     EntityTooSmall 400 "A part that is not the last is smaller than is allowed.";
+    ExpectationFailed 417 "The only expectation that is known is 100-continue.";
     ExpiredToken 400 "The session token has expired.";
     IncompleteBody 400 "The body is shorter than was announced.";
     InternalError 500 "Something failed inside the store; try again.";
@@ -108,6 +113,37 @@ codes! {
     XAmzContentSHA256Mismatch 400 "The hash that was signed does not fit the body that arrived.";
 }
 
+impl ErrorCode {
+    /// Name and status as a dialect has them. JSS: the signing pages, which describe what happens, and the error list
+    /// for what they do not name. WOS: the vendor's error page of 2025, and the page of initiate, by which a body that
+    /// is not what its `Content-MD5` says is a wrong signature.
+    #[must_use]
+    pub fn in_dialect(self, dialect: Dialect) -> (&'static str, u16) {
+        let own = (self.name(), self.status());
+        match dialect {
+            Dialect::S3 => own,
+            Dialect::Jss => match self {
+                Self::AuthorizationHeaderMalformed => ("InvalidToken", 400),
+                Self::InvalidAccessKeyId => ("InvalidAccessKey", 403),
+                Self::InvalidDigest | Self::InvalidStorageClass => ("InvalidArgument", 400),
+                Self::KeyTooLongError => ("KeyTooLong", 400),
+                Self::MalformedXML => ("MalformedJson", 400),
+                // Its list knows no "not implemented".
+                Self::NotImplemented => ("MethodNotAllowed", 405),
+                Self::MissingContentLength | Self::SlowDown => (self.name(), 400),
+                Self::ServiceUnavailable => (self.name(), 500),
+                _ => own,
+            },
+            Dialect::Wos => match self {
+                Self::BadDigest | Self::InvalidDigest => ("SignatureDoesNotMatch", 403),
+                Self::AuthorizationQueryParametersError | Self::InvalidStorageClass => ("InvalidArgument", 400),
+                Self::InvalidURI => (self.name(), 403),
+                _ => own,
+            },
+        }
+    }
+}
+
 impl std::fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
@@ -124,8 +160,35 @@ mod tests {
             assert_eq!(ErrorCode::parse(code.name()), Some(*code));
             assert!((301..=599).contains(&code.status()) && !code.message().is_empty(), "{code}");
         }
+        for (code, dialect) in ErrorCode::ALL.iter().flat_map(|code| Dialect::ALL.map(|dialect| (*code, dialect))) {
+            let (name, status) = code.in_dialect(dialect);
+            assert!((301..=599).contains(&status), "{code} in {dialect}");
+            assert!(ErrorCode::parse(name).is_some(), "{name} of {dialect} must be understood");
+        }
         assert_eq!(ErrorCode::parse("nosuchkey"), None);
         assert_eq!(ErrorCode::parse("KeyTooLong"), Some(ErrorCode::KeyTooLongError));
+    }
+
+    #[test]
+    fn dialects_have_names_and_statuses_of_their_own() {
+        let rows = [
+            (ErrorCode::MissingContentLength, 411, ("MissingContentLength", 400), 411),
+            (ErrorCode::SlowDown, 503, ("SlowDown", 400), 503),
+            (ErrorCode::NoSuchUpload, 404, ("NoSuchUpload", 404), 404),
+            (ErrorCode::RequestTimeTooSkewed, 403, ("RequestTimeTooSkewed", 403), 403),
+            (ErrorCode::MalformedXML, 400, ("MalformedJson", 400), 400),
+            (ErrorCode::InvalidAccessKeyId, 403, ("InvalidAccessKey", 403), 403),
+            (ErrorCode::InvalidURI, 400, ("InvalidURI", 400), 403),
+            (ErrorCode::NotImplemented, 501, ("MethodNotAllowed", 405), 501),
+        ];
+        for (code, s3, jss, wos) in rows {
+            assert_eq!(code.in_dialect(Dialect::S3), (code.name(), s3));
+            assert_eq!(code.in_dialect(Dialect::Jss), jss);
+            assert_eq!(code.in_dialect(Dialect::Wos), (code.name(), wos));
+        }
+        let wrong = ("SignatureDoesNotMatch", 403);
+        assert_eq!(ErrorCode::BadDigest.in_dialect(Dialect::Wos), wrong);
+        assert_eq!(ErrorCode::BadDigest.in_dialect(Dialect::Jss), ("BadDigest", 400));
     }
 
     #[test]

@@ -3,8 +3,6 @@
 use brigade::server::Options;
 use brigade::server::Server;
 use brigade::server::keys::Keys;
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
 use std::process::Command;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -25,15 +23,9 @@ impl Backend {
     pub fn start() -> Self {
         let runtime = Runtime::new().expect("threads can be made");
         let data = TempDir::new().expect("the system has a directory for temporary files");
-        let options = Options {
-            data: data.path().join("data"),
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            keys: Keys { access_key_id: ACCESS_KEY_ID.to_owned(), secret: SECRET.to_owned() },
-            buckets: vec![BUCKET.to_owned()],
-            region: "us-east-1".to_owned(),
-            base_domains: Vec::new(),
-            sync: false,
-        };
+        let keys = Keys { access_key_id: ACCESS_KEY_ID.to_owned(), secret: SECRET.to_owned() };
+        let options =
+            Options { buckets: vec![BUCKET.to_owned()], sync: false, ..Options::new(data.path().join("data"), keys) };
         let server = runtime.block_on(Server::start(options)).expect("the backend starts in an empty directory");
         Self { runtime, server: Some(server), _data: data }
     }

@@ -1,6 +1,12 @@
 //! Published and computed vectors, and every way in which a request may fail to be what was signed.
 
 use super::*;
+use crate::server::dialect;
+use crate::wire::sigv4;
+use crate::wire::sigv4::AWS4;
+use crate::wire::sigv4::Authorization;
+use crate::wire::sigv4::Scope;
+use crate::wire::sigv4::SigningKey;
 use crate::wire::uri::parse_query;
 use crate::wire::uri::write_query;
 
@@ -8,8 +14,8 @@ const SECRET: &str = "test-secret-key-0123456789abcdefghijklmn";
 const KEY: &str = "JDC_TESTACCESSKEY01";
 const EMPTY: &str = sigv4::EMPTY_SHA256;
 
-fn keys() -> Keys {
-    Keys { access_key_id: KEY.into(), secret: SECRET.into() }
+fn keys() -> KeyRing {
+    KeyRing { full: Keys { access_key_id: KEY.into(), secret: SECRET.into() }, read_only: None }
 }
 
 fn now() -> SystemTime {
@@ -29,9 +35,21 @@ struct Sent {
 impl Sent {
     fn verdict(&self) -> std::result::Result<Payload, ErrorCode> {
         let headers: Vec<(&str, &str)> = self.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let received =
-            Received { method: self.method, path: self.path, query: &self.query, headers: &headers, now: self.now };
-        authenticate(&keys(), &received).map_err(|fault| fault.code)
+        let authorization = headers.iter().find(|(name, _)| *name == "authorization").map(|(_, value)| *value);
+        let spoken = dialect::tell(authorization, &self.query, dialect::Site::Other, Dialect::S3);
+        let received = Received {
+            method: self.method,
+            path: self.path,
+            query: &self.query,
+            headers: &headers,
+            now: self.now,
+            bucket: None,
+            key: None,
+            region: None,
+        };
+        let accepted = authenticate(&keys(), &received, spoken).map_err(|fault| fault.code)?;
+        assert_eq!(accepted.access, Access::Full);
+        Ok(accepted.payload)
     }
 
     fn set(mut self, name: &'static str, value: &str) -> Self {
@@ -175,7 +193,7 @@ fn credentials_are_checked_in_order() {
         (part().without("authorization"), ErrorCode::AccessDenied, "anonymous"),
         (header(""), ErrorCode::InvalidRequest, "an empty header"),
         (header("Basic dXNlcg=="), ErrorCode::InvalidRequest, "another mechanism"),
-        (header("AWS AK:c2ln"), ErrorCode::InvalidRequest, "the old signature"),
+        (header("AWS AK:c2ln"), ErrorCode::InvalidAccessKeyId, "the old signature, of an unknown key"),
         (header(&format!("{scheme} nonsense")), ErrorCode::AuthorizationHeaderMalformed, "no fields"),
         (
             header(&format!("{scheme} Credential=x, SignedHeaders={names}, Signature={signature}")),
@@ -262,7 +280,7 @@ fn presigned_urls_are_valid_for_their_time() {
     assert_eq!(replaced("Signature=94", "Signature=95"), Some(ErrorCode::SignatureDoesNotMatch));
     assert_eq!(replaced("X-Amz-Date", "X-Amz-Dat"), Some(ErrorCode::AuthorizationQueryParametersError));
     let old = Sent { query: parse_query("AWSAccessKeyId=a&Expires=1&Signature=b").unwrap(), ..presigned() };
-    assert_eq!(old.verdict().unwrap_err(), ErrorCode::InvalidRequest, "the old signature");
+    assert_eq!(old.verdict().unwrap_err(), ErrorCode::AccessDenied, "the old signature, expired");
     let both = presigned().set("authorization", "AWS4-HMAC-SHA256 Credential=x");
     assert_eq!(both.verdict().unwrap_err(), ErrorCode::InvalidArgument, "signed in two places");
     let unsigned = presigned().set("x-amz-meta-a", "b");

@@ -54,6 +54,9 @@ pub const SEALS: TableDefinition<u64, &[u8]> = TableDefinition::new("seals");
 /// By upload id.
 pub const FINISHED: TableDefinition<&str, &[u8]> = TableDefinition::new("finished");
 
+/// Storage class of objects that ask for none, by bucket; of most buckets there is none.
+pub const BUCKET_CLASSES: TableDefinition<&str, &str> = TableDefinition::new("bucket-classes");
+
 /// Bucket and key as one key. A bucket's name has no zero byte, so that keys of one bucket stand together, in order.
 #[must_use]
 pub fn object_key(bucket: &str, key: &str) -> Vec<u8> {
@@ -138,6 +141,7 @@ fn begin_run(database: &Database) -> Result<std::result::Result<u64, u64>> {
     txn.open_table(BLOBS)?;
     txn.open_table(SEALS)?;
     txn.open_table(FINISHED)?;
+    txn.open_table(BUCKET_CLASSES)?;
     txn.commit()?;
     Ok(Ok(run))
 }
@@ -187,6 +191,7 @@ pub struct Snapshot {
     parts: ReadOnlyTable<(&'static str, u32), &'static [u8]>,
     blobs: ReadOnlyTable<u64, u32>,
     seals: ReadOnlyTable<u64, &'static [u8]>,
+    bucket_classes: ReadOnlyTable<&'static str, &'static str>,
 }
 
 impl Snapshot {
@@ -201,6 +206,7 @@ impl Snapshot {
             parts: txn.open_table(PARTS)?,
             blobs: txn.open_table(BLOBS)?,
             seals: txn.open_table(SEALS)?,
+            bucket_classes: txn.open_table(BUCKET_CLASSES)?,
         })
     }
 
@@ -217,6 +223,11 @@ impl Snapshot {
     /// Fails if there is no such bucket.
     pub fn require_bucket(&self, bucket: &str) -> Result<BucketRecord> {
         get(&self.buckets, bucket)?.ok_or(Error::NoSuchBucket)
+    }
+
+    /// The storage class of objects in a bucket that ask for none, if it is not the standard one.
+    pub fn bucket_class(&self, bucket: &str) -> Result<Option<String>> {
+        Ok(self.bucket_classes.get(bucket)?.map(|class| class.value().to_owned()))
     }
 
     /// An object. Tells a missing bucket from a missing key.

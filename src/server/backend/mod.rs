@@ -18,6 +18,7 @@ pub mod tables;
 #[cfg(test)]
 mod tests;
 pub mod uploads;
+pub mod usage;
 pub mod writer;
 
 use crate::server::backend::blobs::Blobs;
@@ -33,6 +34,7 @@ use crate::server::backend::listing::Query;
 use crate::server::backend::readers::Readers;
 use crate::server::backend::readers::Reading;
 use crate::server::backend::reading::Reader;
+use crate::server::backend::record::Millis;
 use crate::server::backend::record::ObjectRecord;
 use crate::server::backend::record::Piece;
 use crate::server::backend::record::UploadRecord;
@@ -47,6 +49,7 @@ use redb::Database;
 use std::convert::Infallible;
 use std::io;
 use std::ops::Bound;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -174,10 +177,15 @@ impl Drop for Backend {
     }
 }
 
-/// One page of the objects of a bucket.
-pub fn list_objects(snapshot: &Snapshot, bucket: &str, query: &Query) -> Result<Page<ObjectRecord>> {
+/// One page of the objects of a bucket, or of those that were written within some times.
+pub fn list_objects(
+    snapshot: &Snapshot,
+    bucket: &str,
+    query: &Query,
+    written: Option<&RangeInclusive<Millis>>,
+) -> Result<Page<ObjectRecord>> {
     snapshot.require_bucket(bucket)?;
-    let mut cursor = Objects { snapshot, bucket, range: None };
+    let mut cursor = Objects { snapshot, bucket, range: None, written };
     listing::page(query, &mut cursor)
 }
 
@@ -185,6 +193,7 @@ struct Objects<'a> {
     snapshot: &'a Snapshot,
     bucket: &'a str,
     range: Option<redb::Range<'static, &'static [u8], &'static [u8]>>,
+    written: Option<&'a RangeInclusive<Millis>>,
 }
 
 impl Cursor for Objects<'_> {
@@ -200,11 +209,17 @@ impl Cursor for Objects<'_> {
     }
 
     fn next(&mut self) -> Result<Option<(String, ObjectRecord)>> {
-        let Some(entry) = self.range.as_mut().and_then(Iterator::next) else { return Ok(None) };
-        let (key, record) = entry?;
-        let Some(key) = index::key_of(self.bucket, key.value()) else { return Ok(None) };
-        let key = std::str::from_utf8(key).map_err(|_| Error::Storage("a key of the index is damaged".into()))?;
-        Ok(Some((key.to_owned(), index::parse(record.value())?)))
+        while let Some(entry) = self.range.as_mut().and_then(Iterator::next) {
+            let (key, record) = entry?;
+            let Some(key) = index::key_of(self.bucket, key.value()) else { return Ok(None) };
+            let record: ObjectRecord = index::parse(record.value())?;
+            if self.written.is_none_or(|times| times.contains(&record.modified)) {
+                let key =
+                    std::str::from_utf8(key).map_err(|_| Error::Storage("a key of the index is damaged".into()))?;
+                return Ok(Some((key.to_owned(), record)));
+            }
+        }
+        Ok(None)
     }
 }
 

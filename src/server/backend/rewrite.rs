@@ -31,7 +31,7 @@ impl Backend {
             .read(move |snapshot| {
                 snapshot.check_write(&copy.target.bucket, &copy.target.key, &copy.target_condition)?;
                 let (source, content, seals) = source(snapshot, &copy.source, &copy.source_condition)?;
-                let record = copy.record(source)?;
+                let record = copy.record(source, snapshot.bucket_class(&copy.target.bucket)?)?;
                 Ok((copy, record, content, seals))
             })
             .await?;

@@ -51,6 +51,7 @@ pub struct NewObject {
 }
 
 /// A copy within the backend.
+#[derive(Clone)]
 pub struct CopyObject {
     /// From where.
     pub source: Name,
@@ -62,7 +63,7 @@ pub struct CopyObject {
     pub target_condition: WriteCondition,
     /// Instead of the source's attributes.
     pub replace: Option<Attributes>,
-    /// Instead of the source's storage class; `Some(None)` is the standard one.
+    /// Instead of the bucket's storage class; `Some(None)` is the standard one.
     pub storage_class: Option<Option<String>>,
     /// The protection that was asked for; the source's if `None`.
     pub protection: Option<Protection>,
@@ -73,8 +74,8 @@ pub struct CopyObject {
 }
 
 impl CopyObject {
-    /// The record of the copy, if there may be one.
-    pub(super) fn record(&self, source: ObjectRecord) -> Result<ObjectRecord> {
+    /// The record of the copy, if there may be one; `bucket_class` is the storage class of a copy that asks for none.
+    pub(super) fn record(&self, source: ObjectRecord, bucket_class: Option<String>) -> Result<ObjectRecord> {
         if source.size > self.bytes_max {
             return Err(Error::TooLarge(source.size));
         }
@@ -87,8 +88,8 @@ impl CopyObject {
         if let Some(attributes) = &self.replace {
             record.attributes = attributes.clone();
         }
-        // The class of the source is not copied: without a header the copy is of the standard one.
-        record.attributes.storage_class = self.storage_class.clone().flatten();
+        // The class of the source is not copied.
+        record.attributes.storage_class = self.storage_class.clone().unwrap_or(bucket_class);
         record.attributes.set_protection(protection);
         record.modified = self.now;
         Ok(record)
@@ -115,6 +116,7 @@ pub struct Tables<'t> {
     blobs: Table<'t, u64, u32>,
     seals: Table<'t, u64, &'static [u8]>,
     pub(super) finished: Table<'t, &'static str, &'static [u8]>,
+    bucket_classes: Table<'t, &'static str, &'static str>,
     effects: Effects,
 }
 
@@ -140,6 +142,7 @@ impl<'t> Tables<'t> {
             blobs: txn.open_table(index::BLOBS)?,
             seals: txn.open_table(index::SEALS)?,
             finished: txn.open_table(index::FINISHED)?,
+            bucket_classes: txn.open_table(index::BUCKET_CLASSES)?,
             effects: Effects::default(),
         })
     }
@@ -171,7 +174,20 @@ impl<'t> Tables<'t> {
             return Err(Error::BucketNotEmpty);
         }
         self.buckets.remove(bucket)?;
+        self.bucket_classes.remove(bucket)?;
         Ok(())
+    }
+
+    /// Sets the storage class of objects in a bucket that ask for none.
+    pub fn set_bucket_class(&mut self, bucket: &str, class: &str) -> Result<()> {
+        self.require_bucket(bucket)?;
+        self.bucket_classes.insert(bucket, class)?;
+        Ok(())
+    }
+
+    /// The storage class of objects in a bucket that ask for none, if it is not the standard one.
+    pub fn bucket_class(&self, bucket: &str) -> Result<Option<String>> {
+        Ok(self.bucket_classes.get(bucket)?.map(|class| class.value().to_owned()))
     }
 
     /// Fails if there is no such bucket.
@@ -221,7 +237,7 @@ impl<'t> Tables<'t> {
         self.check(&copy.target, &copy.target_condition)?;
         let source = self.source(&copy.source, &copy.source_condition)?;
         let protection = source.attributes.protection();
-        let record = copy.record(source)?;
+        let record = copy.record(source, self.bucket_class(&copy.target.bucket)?)?;
         if record.attributes.protection() != protection {
             return Ok(Copied::Differs);
         }
@@ -229,6 +245,20 @@ impl<'t> Tables<'t> {
         self.retain(blobs_of(&content.pieces))?;
         self.replace(&copy.target, &record, &content)?;
         Ok(Copied::Shared(record))
+    }
+
+    /// Copies an object and removes its source, at once. The storage class goes with it, unless another one is given.
+    pub fn move_object(&mut self, copy: &CopyObject) -> Result<Copied<ObjectRecord>> {
+        if copy.source == copy.target {
+            return Err(Error::CopyOntoItself);
+        }
+        let source = self.source(&copy.source, &copy.source_condition)?;
+        let storage_class = copy.storage_class.clone().or(Some(source.attributes.storage_class));
+        let copied = self.copy_object(&CopyObject { storage_class, ..copy.clone() })?;
+        if let Copied::Shared(_) = &copied {
+            self.delete_object(&copy.source)?;
+        }
+        Ok(copied)
     }
 
     /// The record of a copy's source, if it is there and the condition holds.

@@ -130,7 +130,7 @@ impl Store {
 
     async fn list(&self) -> Vec<String> {
         let query = Query { limit: 1000, ..Query::default() };
-        let page = self.get().read(move |snapshot| list_objects(snapshot, BUCKET, &query)).await.unwrap();
+        let page = self.get().read(move |snapshot| list_objects(snapshot, BUCKET, &query, None)).await.unwrap();
         page.keys.into_iter().map(|(key, _)| key).collect()
     }
 
@@ -224,6 +224,7 @@ fn complete(id: &str, parts: &[(u32, &ETag)]) -> Complete {
         condition: WriteCondition::default(),
         checksum: None,
         size: None,
+        dialect: crate::wire::dialect::Dialect::S3,
         part_bytes_min: 3,
         now: NOW,
     }

@@ -22,6 +22,7 @@ use crate::wire::checksum;
 use crate::wire::checksum::Algorithm;
 use crate::wire::checksum::Checksum;
 use crate::wire::checksum::Scope;
+use crate::wire::dialect::Dialect;
 use crate::wire::etag::ETag;
 use md5::Digest;
 use md5::Md5;
@@ -109,6 +110,8 @@ pub struct Complete {
     pub size: Option<u64>,
     /// Bytes; smallest part that is not the last.
     pub part_bytes_min: u64,
+    /// Whose rule makes the object's tag. Only S3 answers a repeated request as the first one.
+    pub dialect: Dialect,
     /// When this happens.
     pub now: Millis,
 }
@@ -176,7 +179,12 @@ impl Tables<'_> {
 
     /// Turns parts into the object. What a first request answered, a repeated one is answered too.
     pub fn complete_upload(&mut self, complete: &Complete) -> Result<ObjectRecord> {
-        let Some(upload) = self.upload(&complete.upload)? else { return self.completed(complete) };
+        let Some(upload) = self.upload(&complete.upload)? else {
+            return match complete.dialect {
+                Dialect::S3 => self.completed(complete),
+                Dialect::Jss | Dialect::Wos => Err(Error::NoSuchUpload),
+            };
+        };
         let parts = self.wanted(complete)?;
         self.check(&complete.upload.name, &complete.condition)?;
         let size = parts.iter().map(|part| part.size).sum();
@@ -188,7 +196,7 @@ impl Tables<'_> {
         }
         let record = ObjectRecord {
             size,
-            etag: ETag::of_parts(parts.iter().map(|part| part.md5)),
+            etag: complete.dialect.etag_of_parts(parts.iter().map(|part| part.md5)),
             modified: complete.now,
             attributes: upload.attributes,
             checksum: object_checksum(upload.checksum, &parts, complete.checksum.as_ref())?,

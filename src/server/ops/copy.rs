@@ -10,6 +10,7 @@ use crate::server::backend::tables::Name;
 use crate::server::backend::uploads::CopyPart;
 use crate::server::backend::uploads::UploadName;
 use crate::server::condition::ReadCondition;
+use crate::server::dialect::Dialect;
 use crate::server::fault::Fault;
 use crate::server::fault::Result;
 use crate::server::ops::Context;
@@ -25,11 +26,28 @@ use crate::wire::error_code::ErrorCode;
 use crate::wire::etag::ETag;
 use crate::wire::range;
 use crate::wire::xml;
-use crate::wire::xml::Document;
 use std::ops::Range;
 
+/// What becomes of the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A copy.
+    Stays,
+    /// A move.
+    Goes,
+}
+
+impl Source {
+    fn header(self) -> &'static str {
+        match self {
+            Self::Stays => "x-amz-copy-source",
+            Self::Goes => "x-amz-move-source",
+        }
+    }
+}
+
 /// `PUT /b/k` with a source.
-pub async fn object(context: &Context, target: Name) -> Result<Response> {
+pub async fn object(context: &Context, target: Name, kind: Source) -> Result<Response> {
     let directive = context.fields.text("x-amz-metadata-directive")?.unwrap_or("COPY");
     let replace = match directive {
         "COPY" => None,
@@ -41,12 +59,12 @@ pub async fn object(context: &Context, target: Name) -> Result<Response> {
     context.backend.check_room()?;
     let asked = checksum_algorithm(context)?;
     let copy = CopyObject {
-        source: source(context)?,
+        source: source(context, kind)?,
         source_condition: source_condition(context)?,
         target,
         target_condition: write_condition(context)?,
         replace,
-        storage_class: attributes::storage_class(&context.fields)?,
+        storage_class: context.storage_class()?,
         protection: attributes::protection(&context.fields)?,
         bytes_max: PUT_BYTES_MAX,
         now: context.millis(),
@@ -60,12 +78,19 @@ pub async fn object(context: &Context, target: Name) -> Result<Response> {
             if asked.is_some_and(|algorithm| !has(algorithm)) {
                 return Ok((copy, None));
             }
-            let copied = tables.copy_object(&copy)?;
+            let copied = match kind {
+                Source::Stays => tables.copy_object(&copy)?,
+                Source::Goes => tables.move_object(&copy)?,
+            };
             Ok((copy, Some(copied)))
         })
         .await?;
     let record = match copied {
         Some(Copied::Shared(record)) => record,
+        Some(Copied::Differs) if kind == Source::Goes => {
+            let message = "An object is encrypted, or decrypted, by a copy; a move leaves it as it is.";
+            return Err(Fault::new(ErrorCode::NotImplemented, message));
+        }
         Some(Copied::Differs) => context.backend.rewrite_object(copy).await?,
         None => {
             return Err(Fault::new(ErrorCode::NotImplemented, "A copy has the checksum of its source and no other."));
@@ -77,7 +102,7 @@ pub async fn object(context: &Context, target: Name) -> Result<Response> {
         last_modified: Some(record.modified.time()),
         checksums: record.checksum.iter().filter_map(full).collect(),
     };
-    Ok(reply::xml(document.write()).with_protection(protection))
+    Ok(reply::document(context.dialect(), &document).with_protection(protection))
 }
 
 /// `PUT /b/k?partNumber&uploadId` with a source.
@@ -86,7 +111,7 @@ pub async fn part(context: &Context, number: u32, upload: UploadName) -> Result<
     let copy = CopyPart {
         upload,
         number,
-        source: source(context)?,
+        source: source(context, Source::Stays)?,
         source_condition: source_condition(context)?,
         range: source_range(context)?,
         bytes_max: PUT_BYTES_MAX,
@@ -97,12 +122,15 @@ pub async fn part(context: &Context, number: u32, upload: UploadName) -> Result<
         (_, Copied::Shared(part)) => part,
         (copy, Copied::Differs) => context.backend.rewrite_part(copy).await?,
     };
-    let document = xml::CopyPartResult {
-        etag: ETag::of_md5(part.md5),
-        last_modified: Some(part.modified.time()),
-        checksums: part.checksum.iter().map(named).collect(),
-    };
-    Ok(reply::xml(document.write()))
+    let (etag, last_modified) = (ETag::of_md5(part.md5), Some(part.modified.time()));
+    let checksums = part.checksum.iter().map(named).collect();
+    Ok(match context.dialect() {
+        // In JSON the two documents are one.
+        Dialect::Jss => reply::document(Dialect::Jss, &xml::CopyObjectResult { etag, last_modified, checksums }),
+        dialect @ (Dialect::S3 | Dialect::Wos) => {
+            reply::xml(dialect, &xml::CopyPartResult { etag, last_modified, checksums })
+        }
+    })
 }
 
 /// A checksum as documents have it.
@@ -127,9 +155,9 @@ pub fn checksum_algorithm(context: &Context) -> Result<Option<Algorithm>> {
     })
 }
 
-fn source(context: &Context) -> Result<Name> {
-    let text = context.fields.text("x-amz-copy-source")?.unwrap_or_default();
-    let refuse = |why: String| Fault::argument("x-amz-copy-source", text, why);
+fn source(context: &Context, kind: Source) -> Result<Name> {
+    let text = context.fields.text(kind.header())?.unwrap_or_default();
+    let refuse = |why: String| Fault::argument(kind.header(), text, why);
     let source = CopySource::parse(text).map_err(|error| refuse(format!("The copy source is not valid: {error}.")))?;
     if source.version_id.is_some() {
         return Err(Fault::new(ErrorCode::NotImplemented, "This server has no versions."));

@@ -5,16 +5,18 @@ use crate::http::server::RequestBody;
 use crate::http::server::Response;
 use crate::server::backend::error::Error;
 use crate::server::backend::tables::Name;
+use crate::server::backend::tables::Tables;
+use crate::server::dialect::Dialect;
 use crate::server::fault::Fault;
 use crate::server::fault::Result;
 use crate::server::ops::Context;
 use crate::server::ops::DOCUMENT_BYTES_MAX;
-use crate::server::ops::malformed;
 use crate::server::ops::put::write_condition;
 use crate::server::receive;
 use crate::server::reply;
 use crate::server::route::KEY_BYTES_MAX;
 use crate::wire::error_code::ErrorCode;
+use crate::wire::uri;
 use crate::wire::xml;
 use crate::wire::xml::Document;
 
@@ -24,8 +26,13 @@ const KEYS_MAX: usize = 1000;
 /// `DELETE /b/k`.
 pub async fn delete(context: &Context, name: Name) -> Result<Response> {
     let condition = write_condition(context)?;
-    let change = move |tables: &mut crate::server::backend::tables::Tables<'_>| {
+    let must_be_there = context.dialect() == Dialect::Jss;
+    let change = move |tables: &mut Tables<'_>| {
         tables.check(&name, &condition)?;
+        if must_be_there && tables.object(&name)?.is_none() {
+            tables.require_bucket(&name.bucket)?;
+            return Err(Error::NoSuchKey);
+        }
         tables.delete_object(&name)
     };
     context.backend.write(change).await?;
@@ -39,8 +46,10 @@ pub async fn delete_many(context: &Context, bucket: String, body: RequestBody) -
         let message = "Missing required header for this request: Content-MD5 or a checksum";
         return Err(Fault::new(ErrorCode::InvalidRequest, message));
     }
+    let asked = bucket.clone();
+    context.backend.read(move |snapshot| snapshot.require_bucket(&asked)).await?;
     let document = receive::document(body, expected, DOCUMENT_BYTES_MAX).await?;
-    let request = xml::Delete::parse(&document).map_err(malformed)?;
+    let request = xml::Delete::parse(&document).map_err(|error| context.malformed(&error))?;
     if request.names_versions {
         let message = "This server has no versions, and does not delete objects of a list on conditions.";
         return Err(Fault::new(ErrorCode::NotImplemented, message));
@@ -51,9 +60,14 @@ pub async fn delete_many(context: &Context, bucket: String, body: RequestBody) -
     let (keys, wrong): (Vec<String>, Vec<String>) =
         request.keys.into_iter().partition(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX);
     let names: Vec<Name> = keys.iter().map(|key| Name { bucket: bucket.clone(), key: key.clone() }).collect();
-    let change = move |tables: &mut crate::server::backend::tables::Tables<'_>| -> std::result::Result<(), Error> {
+    let may_be_encoded = context.dialect() == Dialect::Wos;
+    let change = move |tables: &mut Tables<'_>| -> std::result::Result<(), Error> {
         tables.require_bucket(&bucket)?;
-        names.iter().try_for_each(|name| tables.delete_object(name))
+        for name in names {
+            let name = if may_be_encoded { meant(tables, name)? } else { name };
+            tables.delete_object(&name)?;
+        }
+        Ok(())
     };
     context.backend.write(change).await?;
     let errors = wrong.into_iter().map(|key| xml::DeleteError {
@@ -62,5 +76,14 @@ pub async fn delete_many(context: &Context, bucket: String, body: RequestBody) -
         message: ErrorCode::KeyTooLongError.message().to_owned(),
     });
     let deleted = if request.quiet { Vec::new() } else { keys };
-    Ok(reply::xml(xml::DeleteResult { deleted, errors: errors.collect() }.write()))
+    Ok(reply::xml(context.dialect(), &xml::DeleteResult { deleted, errors: errors.collect() }))
+}
+
+/// Wangsu's SDK percent-encodes the keys of this document, others do not: a key that is there is meant as it stands.
+fn meant(tables: &Tables<'_>, name: Name) -> std::result::Result<Name, Error> {
+    let decoded = uri::decode(&name.key).ok().filter(|key| *key != name.key && !key.is_empty());
+    match decoded {
+        Some(key) if tables.object(&name)?.is_none() => Ok(Name { key, ..name }),
+        Some(_) | None => Ok(name),
+    }
 }

@@ -11,6 +11,7 @@ use crate::server::backend::record::ObjectRecord;
 use crate::server::backend::tables::Name;
 use crate::server::condition::ReadCondition;
 use crate::server::condition::Verdict;
+use crate::server::dialect::Dialect;
 use crate::server::fault::Fault;
 use crate::server::fault::Result;
 use crate::server::ops::Context;
@@ -42,6 +43,7 @@ impl Selected {
 /// `GET /b/k`.
 pub async fn get(context: &Context, name: Name, read: Read) -> Result<Response> {
     let condition = read_condition(context)?;
+    let file = file_name(&name.key);
     let reading = context.backend.enter();
     let found = context.backend.read(move |snapshot| {
         let record = snapshot.object(&name.bucket, &name.key)?;
@@ -55,7 +57,7 @@ pub async fn get(context: &Context, name: Name, read: Read) -> Result<Response> 
     }
     let selected = select(context, &read, &record, Some(&content))?;
     let range = selected.range(record.size);
-    let mut response = described(context, &record, &read, &selected);
+    let mut response = described(context, &record, &read, &selected, &file);
     let bytes = range.end - range.start;
     if bytes > 0 {
         response.body = ResponseBody::Stream(bytes, context.backend.stream(content.slice(range), seals, reading)?);
@@ -66,6 +68,7 @@ pub async fn get(context: &Context, name: Name, read: Read) -> Result<Response> 
 /// `HEAD /b/k`.
 pub async fn head(context: &Context, name: Name, read: Read) -> Result<Response> {
     let condition = read_condition(context)?;
+    let file = file_name(&name.key);
     let with_content = read.part.is_some();
     let found = context.backend.read(move |snapshot| {
         let record = snapshot.object(&name.bucket, &name.key)?;
@@ -78,7 +81,7 @@ pub async fn head(context: &Context, name: Name, read: Read) -> Result<Response>
     }
     let selected = select(context, &read, &record, content.as_ref())?;
     let range = selected.range(record.size);
-    let mut response = described(context, &record, &read, &selected);
+    let mut response = described(context, &record, &read, &selected, &file);
     response.body = ResponseBody::Length(range.end - range.start);
     Ok(response)
 }
@@ -134,9 +137,24 @@ fn select_part(part: u32, record: &ObjectRecord, content: &Content) -> Result<Se
     Ok(Selected::Part { range: start..start + size, parts: sizes.len() })
 }
 
-fn described(context: &Context, record: &ObjectRecord, read: &Read, selected: &Selected) -> Response {
+/// The last segment of a key.
+fn file_name(key: &str) -> String {
+    key.rsplit_once('/').map_or(key, |(_, name)| name).to_owned()
+}
+
+/// What JSS answers when the object says nothing else (its page "GetObject").
+fn jss_defaults(file: &str, headers: &mut HeaderMap) {
+    insert(headers, "cache-control", b"max-age=2592000");
+    let quoted = file.replace('\\', "\\\\").replace('"', "\\\"");
+    insert(headers, "content-disposition", format!("inline; filename=\"{quoted}\"").as_bytes());
+}
+
+fn described(context: &Context, record: &ObjectRecord, read: &Read, selected: &Selected, file: &str) -> Response {
     let mut headers = HeaderMap::new();
-    attributes::into_headers(&record.attributes, &mut headers);
+    if context.dialect() == Dialect::Jss {
+        jss_defaults(file, &mut headers);
+    }
+    attributes::into_headers(&record.attributes, context.dialect(), &mut headers);
     for (name, value) in &read.overrides {
         insert(&mut headers, name, value.as_bytes());
     }

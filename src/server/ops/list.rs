@@ -1,11 +1,12 @@
 //! Listings of objects.
 
 use crate::http::server::Response;
-use crate::server::attributes;
 use crate::server::backend;
+use crate::server::backend::index::Snapshot;
 use crate::server::backend::listing::Query;
 use crate::server::backend::record::Attributes;
 use crate::server::backend::record::ObjectRecord;
+use crate::server::dialect::Dialect;
 use crate::server::fault::Result;
 use crate::server::ops::Context;
 use crate::server::ops::owner;
@@ -14,7 +15,6 @@ use crate::server::route;
 use crate::server::route::ListObjects;
 use crate::server::route::ListVersion;
 use crate::wire::xml;
-use crate::wire::xml::Document;
 use crate::wire::xml::Paging;
 use std::collections::BTreeMap;
 
@@ -26,21 +26,22 @@ pub async fn objects(context: &Context, bucket: String, list: ListObjects) -> Re
         after: after(&list.version),
         limit: list.limit,
     };
-    let name = bucket.clone();
-    let page = context.backend.read(move |snapshot| backend::list_objects(snapshot, &name, &query)).await?;
-    let paging = paging(&list, page.next.clone(), page.keys.len() + page.prefixes.len());
+    let (name, written) = (bucket.clone(), list.written.clone());
+    let look = move |snapshot: &Snapshot| backend::list_objects(snapshot, &name, &query, written.as_ref());
+    let page = context.backend.read(look).await?;
+    let paging = paging(context, &list, page.next.clone(), page.keys.len() + page.prefixes.len());
     let document = xml::ListObjects {
         name: bucket,
         max_keys: u32::try_from(list.limit).expect("cut at a thousand"),
         is_truncated: page.next.is_some(),
         paging,
-        contents: page.keys.into_iter().map(|(key, record)| content(&list, key, record)).collect(),
+        contents: page.keys.into_iter().map(|(key, record)| content(context, &list, key, record)).collect(),
         common_prefixes: page.prefixes,
         prefix: list.prefix,
         delimiter: list.delimiter,
         encoding: list.encoding,
     };
-    Ok(reply::xml(document.write()))
+    Ok(reply::document(context.dialect(), &document))
 }
 
 fn after(version: &ListVersion) -> String {
@@ -51,11 +52,12 @@ fn after(version: &ListVersion) -> String {
     }
 }
 
-fn paging(list: &ListObjects, next: Option<String>, names: usize) -> Paging {
+fn paging(context: &Context, list: &ListObjects, next: Option<String>, names: usize) -> Paging {
+    let always = context.dialect() == Dialect::Jss;
     match &list.version {
         // Without a delimiter the last key tells the same; Amazon leaves the element out then.
         ListVersion::V1 { marker } => {
-            Paging::V1 { marker: marker.clone(), next_marker: next.filter(|_| list.delimiter.is_some()) }
+            Paging::V1 { marker: marker.clone(), next_marker: next.filter(|_| always || list.delimiter.is_some()) }
         }
         ListVersion::V2 { token, start_after, .. } => Paging::V2 {
             continuation_token: token.as_ref().map(|(token, _)| token.clone()),
@@ -66,7 +68,7 @@ fn paging(list: &ListObjects, next: Option<String>, names: usize) -> Paging {
     }
 }
 
-fn content(list: &ListObjects, key: String, record: ObjectRecord) -> xml::Content {
+fn content(context: &Context, list: &ListObjects, key: String, record: ObjectRecord) -> xml::Content {
     let with_owner = match &list.version {
         ListVersion::V1 { .. } => true,
         ListVersion::V2 { fetch_owner, .. } => *fetch_owner,
@@ -76,7 +78,7 @@ fn content(list: &ListObjects, key: String, record: ObjectRecord) -> xml::Conten
         last_modified: record.modified.time(),
         etag: record.etag,
         size: record.size,
-        storage_class: Some(attributes::class_name(&record.attributes).to_owned()),
+        storage_class: Some(context.class_name(&record.attributes)),
         owner: with_owner.then(owner),
         user_metadata: if list.with_metadata { metadata(&record.attributes) } else { None },
     }

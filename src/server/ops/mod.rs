@@ -10,14 +10,19 @@ pub mod put;
 pub mod uploads;
 
 use crate::server::backend::Backend;
+use crate::server::backend::record::Attributes;
 use crate::server::backend::record::Millis;
 use crate::server::body::Expected;
+use crate::server::dialect::Dialect;
+use crate::server::dialect::Site;
 use crate::server::fault::Fault;
 use crate::server::fault::Result;
 use crate::server::fields::Fields;
 use crate::server::receive;
+use crate::server::reply;
+use crate::server::storage_class;
+use crate::server::storage_class::Rules;
 use crate::wire::date;
-use crate::wire::error_code::ErrorCode;
 use crate::wire::etag::ETagList;
 use crate::wire::xml;
 use crate::wire::xml::Owner;
@@ -42,13 +47,37 @@ pub struct Context {
     pub payload: crate::server::auth::Payload,
     /// The time of the request.
     pub now: SystemTime,
-    /// The region that this server is said to be in.
+    /// The region that the host names, or that this server is said to be in.
     pub region: String,
+    /// Whose host was asked.
+    pub site: Site,
+    /// Whether the vendors' stricter rules hold.
+    pub strict: bool,
     /// The host, as the client named it.
     pub host: String,
+    /// Whether the host names the bucket.
+    pub bucket_in_host: bool,
 }
 
 impl Context {
+    fn dialect(&self) -> Dialect {
+        self.fields.dialect()
+    }
+
+    /// The storage class that is asked for, if one is; the inner `None` is the standard one.
+    fn storage_class(&self) -> Result<Option<Option<String>>> {
+        let rules = Rules { site: self.site, region: &self.region, strict: self.strict };
+        storage_class::asked(&self.fields, &rules)
+    }
+
+    fn class_name(&self, attributes: &Attributes) -> String {
+        storage_class::name(attributes.storage_class.as_deref(), self.dialect()).to_owned()
+    }
+
+    fn malformed(&self, error: &xml::Error) -> Fault {
+        reply::malformed(self.dialect(), error)
+    }
+
     fn millis(&self) -> Millis {
         Millis::from(self.now)
     }
@@ -74,10 +103,6 @@ impl Context {
     async fn document(&self, body: crate::http::server::RequestBody) -> Result<Bytes> {
         receive::document(body, self.expected()?, DOCUMENT_BYTES_MAX).await
     }
-}
-
-fn malformed(error: xml::Error) -> Fault {
-    Fault::new(ErrorCode::MalformedXML, format!("The XML is not what was expected: {error}."))
 }
 
 /// There is one owner: whoever has the keys.

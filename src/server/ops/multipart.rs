@@ -1,55 +1,67 @@
 //! An object in parts: begin, send parts, complete or abort.
 
-use crate::base::random;
 use crate::http::StatusCode;
 use crate::http::server::RequestBody;
 use crate::http::server::Response;
 use crate::server::attributes;
+use crate::server::backend::index::Snapshot;
 use crate::server::backend::record::PartRecord;
 use crate::server::backend::record::UploadRecord;
 use crate::server::backend::tables::Name;
+use crate::server::backend::tables::Tables;
 use crate::server::backend::uploads::Complete;
 use crate::server::backend::uploads::UploadName;
 use crate::server::backend::uploads::WantedPart;
+use crate::server::dialect::Dialect;
 use crate::server::fault::Fault;
 use crate::server::fault::Result;
 use crate::server::ops::Context;
 use crate::server::ops::PART_BYTES_MIN;
 use crate::server::ops::copy::checksum_algorithm;
 use crate::server::ops::copy::full;
-use crate::server::ops::malformed;
 use crate::server::ops::put::DEFAULT_CHECKSUM;
 use crate::server::ops::put::check_size;
 use crate::server::ops::put::write_condition;
 use crate::server::receive;
 use crate::server::reply;
 use crate::server::route::PARTS_MAX;
+use crate::server::upload_id;
 use crate::wire::checksum::Algorithm;
 use crate::wire::checksum::Checksum;
 use crate::wire::checksum::Scope;
+use crate::wire::document;
 use crate::wire::error_code::ErrorCode;
 use crate::wire::etag::ETag;
 use crate::wire::uri;
 use crate::wire::xml;
-use crate::wire::xml::Document;
 
 /// Bytes; ten thousand parts, each with number, tag and a SHA-256.
 const COMPLETE_BYTES_MAX: u64 = 4 << 20;
 
 /// `POST /b/k?uploads`.
 pub async fn create(context: &Context, name: Name) -> Result<Response> {
+    if context.strict && !context.fields.has("content-length") {
+        return Err(ErrorCode::MissingContentLength.into());
+    }
     let attributes = attributes::from_fields(&context.fields)?;
+    let class = context.storage_class()?;
     context.backend.check_room()?;
     let asked = checksum_algorithm(context)?;
     let (algorithm, scope) = (asked.unwrap_or(DEFAULT_CHECKSUM), checksum_scope(context, asked)?);
-    let record = UploadRecord { initiated: context.millis(), attributes, checksum: Some((algorithm, scope)) };
+    let mut record = UploadRecord { initiated: context.millis(), attributes, checksum: Some((algorithm, scope)) };
     let protection = record.attributes.protection();
-    // The time first: ids of one key are listed in the order in which they were begun.
-    let id = format!("{:012x}{}", context.millis().0, random::hex::<10>());
+    let id = upload_id::next(context.dialect(), context.millis());
     let upload = UploadName { name: name.clone(), id: id.clone() };
-    context.backend.write(move |tables| tables.create_upload(&upload, &record)).await?;
+    let create = move |tables: &mut Tables<'_>| {
+        record.attributes.storage_class = match class {
+            Some(class) => class,
+            None => tables.bucket_class(&upload.name.bucket)?,
+        };
+        tables.create_upload(&upload, &record)
+    };
+    context.backend.write(create).await?;
     let document = xml::InitiateResult { bucket: name.bucket, key: name.key, upload_id: id };
-    let response = reply::xml(document.write()).with_protection(protection);
+    let response = reply::document(context.dialect(), &document).with_protection(protection);
     Ok(match asked {
         Some(_) => {
             response.with("x-amz-checksum-algorithm", algorithm.name()).with("x-amz-checksum-type", scope.name())
@@ -74,9 +86,7 @@ pub async fn put_part(context: &Context, number: u32, upload: UploadName, body: 
     let expected = context.expected()?;
     check_size(expected.bytes)?;
     let asked = upload.clone();
-    let look = move |snapshot: &crate::server::backend::index::Snapshot| {
-        snapshot.upload(&asked.name.bucket, &asked.name.key, &asked.id)
-    };
+    let look = move |snapshot: &Snapshot| snapshot.upload(&asked.name.bucket, &asked.name.key, &asked.id);
     let record = context.backend.read(look).await?;
     let sent = expected.algorithm();
     let algorithm = record.checksum.map_or(DEFAULT_CHECKSUM, |(algorithm, _)| algorithm);
@@ -94,40 +104,81 @@ pub async fn put_part(context: &Context, number: u32, upload: UploadName, body: 
     let pending = received.pending;
     context.backend.write(move |tables| tables.put_part(&upload, number, &part, pending)).await?;
     let response = reply::empty(StatusCode::OK).with_protection(protection);
-    Ok(response.with_etag(&etag).with_checksum(answered.as_ref()))
+    let response = response.with_etag(&etag).with_checksum(answered.as_ref());
+    // S3 tells a class here unless it is the standard one; the others show none.
+    let class = record.attributes.storage_class.filter(|_| context.dialect() == Dialect::S3);
+    Ok(match class {
+        Some(class) => response.with("x-amz-storage-class", &class),
+        None => response,
+    })
 }
 
 /// `POST /b/k?uploadId`.
 pub async fn complete(context: &Context, upload: UploadName, body: RequestBody) -> Result<Response> {
-    let document = receive::document(body, context.complete_expected()?, COMPLETE_BYTES_MAX).await?;
-    let request = xml::CompleteRequest::parse(&document).map_err(malformed)?;
+    let (expected, dialect) = (context.complete_expected()?, context.dialect());
+    check_before_body(context, &upload).await?;
+    let document = receive::document(body, expected, COMPLETE_BYTES_MAX).await?;
+    let mut request = complete_request(context, &document)?;
+    if dialect == Dialect::Wos {
+        // Its page asks for no order.
+        request.parts.sort_by_key(|part| part.number);
+    }
     let complete = Complete {
         upload: upload.clone(),
         parts: wanted_parts(&request)?,
         condition: write_condition(context)?,
         checksum: object_checksum(context)?,
         size: object_size(context)?,
-        part_bytes_min: PART_BYTES_MIN,
+        // JSS does not say which is its smallest part, and its examples have parts of 200 KB.
+        part_bytes_min: if dialect == Dialect::Jss && !context.strict { 0 } else { PART_BYTES_MIN },
+        dialect,
         now: context.millis(),
     };
     let record = context.backend.write(move |tables| tables.complete_upload(&complete)).await?;
     let protection = record.attributes.protection();
     let Name { bucket, key } = upload.name;
+    let path = if context.bucket_in_host { String::new() } else { format!("/{bucket}") };
     let document = xml::CompleteResult {
-        location: format!("http://{}/{bucket}/{}", context.host, uri::encode_path(&key)),
+        location: format!("http://{}{path}/{}", context.host, uri::encode_path(&key)),
         bucket,
         key,
         etag: record.etag,
         checksums: record.checksum.iter().filter_map(full).collect(),
         checksum_type: record.checksum.as_ref().map(|own| own.scope.name().to_owned()),
     };
-    Ok(reply::xml(document.write()).with_protection(protection))
+    Ok(reply::document(dialect, &document).with_protection(protection))
+}
+
+/// What would fail in the end fails before a body is sent. An upload of S3 that is gone may have been completed.
+async fn check_before_body(context: &Context, upload: &UploadName) -> Result<()> {
+    let (asked, may_be_finished) = (upload.clone(), context.dialect() == Dialect::S3);
+    let look = move |snapshot: &Snapshot| {
+        snapshot.require_bucket(&asked.name.bucket)?;
+        if !may_be_finished {
+            snapshot.upload(&asked.name.bucket, &asked.name.key, &asked.id)?;
+        }
+        Ok(())
+    };
+    Ok(context.backend.read(look).await?)
+}
+
+/// Reads the document. Each dialect has its own way of refusing one without parts.
+fn complete_request(context: &Context, document: &[u8]) -> Result<xml::CompleteRequest> {
+    let dialect = context.dialect();
+    let is_blank = document.iter().all(u8::is_ascii_whitespace);
+    let request = if dialect == Dialect::Wos && is_blank {
+        xml::CompleteRequest::default()
+    } else {
+        document::read::<xml::CompleteRequest>(dialect, document).map_err(|error| context.malformed(&error))?
+    };
+    if !request.parts.is_empty() {
+        return Ok(request);
+    }
+    let code = if dialect == Dialect::Wos { ErrorCode::InvalidRequest } else { ErrorCode::MalformedXML };
+    Err(Fault::new(code, "You must specify at least one part"))
 }
 
 fn wanted_parts(request: &xml::CompleteRequest) -> Result<Vec<WantedPart>> {
-    if request.parts.is_empty() {
-        return Err(Fault::new(ErrorCode::MalformedXML, "At least one part must be named."));
-    }
     let part = |part: &xml::CompletePart| {
         if !(1..=PARTS_MAX).contains(&part.number) {
             let text = part.number.to_string();
@@ -168,5 +219,8 @@ fn object_size(context: &Context) -> Result<Option<u64>> {
 /// `DELETE /b/k?uploadId`.
 pub async fn abort(context: &Context, upload: UploadName) -> Result<Response> {
     context.backend.write(move |tables| tables.abort_upload(&upload)).await?;
-    Ok(reply::empty(StatusCode::NO_CONTENT))
+    Ok(reply::empty(match context.dialect() {
+        Dialect::S3 | Dialect::Jss => StatusCode::NO_CONTENT,
+        Dialect::Wos => StatusCode::OK,
+    }))
 }

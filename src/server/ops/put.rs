@@ -27,14 +27,20 @@ pub const DEFAULT_CHECKSUM: Algorithm = Algorithm::Crc64Nvme;
 
 /// `PUT /b/k`.
 pub async fn put(context: &Context, name: Name, body: RequestBody) -> Result<Response> {
-    let attributes = attributes::from_fields(&context.fields)?;
+    let mut attributes = attributes::from_fields(&context.fields)?;
+    let class = context.storage_class()?;
     let condition = write_condition(context)?;
     let expected = context.expected()?;
     check_size(expected.bytes)?;
     let algorithm = expected.algorithm().unwrap_or(DEFAULT_CHECKSUM);
     // What would fail in the end fails before a body is sent.
     let (early_name, early) = (name.clone(), condition.clone());
-    context.backend.read(move |snapshot| snapshot.check_write(&early_name.bucket, &early_name.key, &early)).await?;
+    let looked = context.backend.read(move |snapshot| {
+        snapshot.check_write(&early_name.bucket, &early_name.key, &early)?;
+        snapshot.bucket_class(&early_name.bucket)
+    });
+    let default_class = looked.await?;
+    attributes.storage_class = class.unwrap_or(default_class);
     let protection = attributes.protection();
     let received = receive::store(body, expected, algorithm, protection, &context.backend).await?;
     let checksum = received.digests.checksum(algorithm).cloned();

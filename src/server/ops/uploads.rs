@@ -1,19 +1,20 @@
 //! Listings of unfinished uploads and of their parts.
 
 use crate::http::server::Response;
-use crate::server::attributes;
 use crate::server::backend;
 use crate::server::backend::UploadsQuery;
+use crate::server::backend::record::Protection;
 use crate::server::backend::uploads::UploadName;
+use crate::server::dialect::Dialect;
 use crate::server::fault::Result;
 use crate::server::ops::Context;
 use crate::server::ops::copy::named;
 use crate::server::ops::owner;
 use crate::server::reply;
 use crate::server::route::ListUploads;
+use crate::wire::error_code::ErrorCode;
 use crate::wire::etag::ETag;
 use crate::wire::xml;
-use crate::wire::xml::Document;
 
 /// `GET /b?uploads`.
 pub async fn uploads(context: &Context, bucket: String, list: ListUploads) -> Result<Response> {
@@ -26,13 +27,16 @@ pub async fn uploads(context: &Context, bucket: String, list: ListUploads) -> Re
     };
     let name = bucket.clone();
     let page = context.backend.read(move |snapshot| backend::list_uploads(snapshot, &name, &query)).await?;
+    if context.dialect() == Dialect::Jss && !list.is_page && page.next.is_some() {
+        return Err(ErrorCode::TooManyMultipartUploads.into());
+    }
     let (next_key_marker, next_upload_id_marker) = page.next.unzip();
     let upload = |(key, id, record): (String, String, backend::record::UploadRecord)| xml::Upload {
         key,
         upload_id: id,
         initiated: record.initiated.time(),
-        storage_class: Some(attributes::class_name(&record.attributes).to_owned()),
-        is_encrypted: None,
+        storage_class: Some(context.class_name(&record.attributes)),
+        is_encrypted: Some(record.attributes.protection() == Protection::Sealed),
         owner: Some(owner()),
     };
     let document = xml::ListUploads {
@@ -44,16 +48,32 @@ pub async fn uploads(context: &Context, bucket: String, list: ListUploads) -> Re
         next_upload_id_marker,
         prefix: list.prefix,
         delimiter: list.delimiter,
-        max_uploads: u32::try_from(list.limit).expect("cut at a thousand"),
+        max_uploads: tell(list.limit),
         encoding: list.encoding,
         uploads: page.uploads.into_iter().map(upload).collect(),
         common_prefixes: page.prefixes,
     };
-    Ok(reply::xml(document.write()))
+    Ok(reply::document(context.dialect(), &document))
+}
+
+fn tell(limit: usize) -> u32 {
+    u32::try_from(limit).expect("cut at ten thousand")
+}
+
+/// Which parts.
+#[derive(Clone, Copy, Debug)]
+pub struct PartsPage {
+    /// Numbers come after this one.
+    pub after: u32,
+    /// At most so many.
+    pub limit: usize,
+    /// Whether a limit was asked for.
+    pub is_page: bool,
 }
 
 /// `GET /b/k?uploadId`.
-pub async fn parts(context: &Context, upload: UploadName, after: u32, limit: usize) -> Result<Response> {
+pub async fn parts(context: &Context, upload: UploadName, page: PartsPage) -> Result<Response> {
+    let PartsPage { after, limit, is_page } = page;
     let asked = upload.clone();
     let found = context.backend.read(move |snapshot| {
         let record = snapshot.upload(&asked.name.bucket, &asked.name.key, &asked.id)?;
@@ -76,12 +96,13 @@ pub async fn parts(context: &Context, upload: UploadName, after: u32, limit: usi
         upload_id: upload.id,
         part_number_marker: after,
         next_part_number_marker: next,
-        max_parts: u32::try_from(limit).expect("cut at a thousand"),
+        // JSS tells markers of a page, which what has all parts is not.
+        max_parts: if is_page || more || context.dialect() != Dialect::Jss { tell(limit) } else { 0 },
         is_truncated: more,
-        storage_class: Some(attributes::class_name(&record.attributes).to_owned()),
+        storage_class: Some(context.class_name(&record.attributes)),
         checksum_algorithm: record.checksum.map(|(algorithm, _)| algorithm.name().to_owned()),
         checksum_type: record.checksum.map(|(_, scope)| scope.name().to_owned()),
         parts: parts.into_iter().map(part).collect(),
     };
-    Ok(reply::xml(document.write()))
+    Ok(reply::document(context.dialect(), &document))
 }

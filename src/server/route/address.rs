@@ -2,19 +2,25 @@
 //!
 //! A key is plain bytes of UTF-8: dots and slashes in it mean nothing here, and never reach a file system.
 
+use crate::server::dialect::Place;
 use crate::server::fault::Fault;
 use crate::server::fault::Result;
 use crate::server::route::Asked;
+use crate::wire::dialect::Dialect;
 use crate::wire::error_code::ErrorCode;
 use crate::wire::uri;
 
 /// Bytes; the longest key.
 pub const KEY_BYTES_MAX: usize = 1024;
+/// Bytes; the longest key of JSS (its put page), and, being the same product, of JD Cloud's S3.
+const JD_KEY_BYTES_MAX: usize = 1022;
+/// Characters; the longest key of Wangsu, on one page of limits.
+const WOS_KEY_CHARS_MAX: usize = 500;
 
-/// Bucket and key, from host and path.
-pub(super) fn target(asked: &Asked<'_>) -> Result<(Option<String>, Option<String>)> {
-    let path = asked.path.strip_prefix('/').ok_or(ErrorCode::InvalidURI)?;
-    let (bucket, key) = match bucket_of_host(asked.host, asked.base_domains) {
+/// Bucket and key as host and path name them, decoded and not looked at any further: what older signatures cover.
+pub fn split(place: &Place<'_>, path: &str) -> Result<(Option<String>, Option<String>)> {
+    let path = path.strip_prefix('/').ok_or(ErrorCode::InvalidURI)?;
+    let (bucket, key) = match place.bucket {
         Some(bucket) => (bucket.to_owned(), path),
         None if path.is_empty() => return Ok((None, None)),
         None => {
@@ -22,33 +28,46 @@ pub(super) fn target(asked: &Asked<'_>) -> Result<(Option<String>, Option<String
             (decode(bucket)?, key)
         }
     };
-    if !is_bucket_name(&bucket) {
+    Ok((Some(bucket), Some(decode(key)?).filter(|key| !key.is_empty())))
+}
+
+/// Bucket and key, both of them legal.
+pub(super) fn target(asked: &Asked<'_>) -> Result<(Option<String>, Option<String>)> {
+    let (bucket, key) = split(&asked.place, asked.path)?;
+    if let Some(bucket) = bucket.as_ref().filter(|bucket| !is_bucket_name(bucket)) {
         return Err(Fault::from(ErrorCode::InvalidBucketName).with("BucketName", bucket));
     }
-    let key = decode(key)?;
-    if key.len() > KEY_BYTES_MAX {
-        return Err(Fault::from(ErrorCode::KeyTooLongError)
-            .with("Size", key.len().to_string())
-            .with("MaxSizeAllowed", KEY_BYTES_MAX.to_string()));
+    if let Some(key) = &key {
+        check_key(asked, key)?;
     }
-    Ok((Some(bucket), Some(key).filter(|key| !key.is_empty())))
+    Ok((bucket, key))
+}
+
+fn check_key(asked: &Asked<'_>, key: &str) -> Result<()> {
+    let dialect = asked.fields.dialect();
+    let of_jd = dialect == Dialect::Jss || (dialect == Dialect::S3 && asked.place.site.is_jd_s3());
+    let max = if of_jd { JD_KEY_BYTES_MAX } else { KEY_BYTES_MAX };
+    if key.len() > max {
+        return Err(if dialect == Dialect::Jss && asked.method == "PUT" {
+            Fault::new(ErrorCode::InvalidArgument, format!("A key has at most {max} bytes."))
+        } else {
+            Fault::from(ErrorCode::KeyTooLongError)
+                .with("Size", key.len().to_string())
+                .with("MaxSizeAllowed", max.to_string())
+        });
+    }
+    if asked.strict && dialect == Dialect::Wos && key.chars().count() > WOS_KEY_CHARS_MAX {
+        return Err(ErrorCode::KeyTooLongError.into());
+    }
+    if asked.strict && dialect == Dialect::Jss && key.starts_with('\\') {
+        return Err(Fault::new(ErrorCode::InvalidArgument, "A key does not begin with a backslash."));
+    }
+    Ok(())
 }
 
 fn decode(text: &str) -> Result<String> {
     uri::decode(text)
         .map_err(|error| Fault::new(ErrorCode::InvalidURI, format!("The path cannot be decoded: {error}.")))
-}
-
-/// The bucket named by the host, if the host is below a base domain.
-fn bucket_of_host<'a>(host: &'a str, base_domains: &[String]) -> Option<&'a str> {
-    // An IPv6 address keeps its brackets, and is below no domain.
-    let name =
-        host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(n, _)| n);
-    base_domains.iter().map(String::as_str).chain(["localhost"]).find_map(|base| {
-        let at = name.len().checked_sub(base.len())?;
-        let (bucket, rest) = (name.get(..at)?, name.get(at..)?);
-        if rest.eq_ignore_ascii_case(base) { bucket.strip_suffix('.') } else { None }
-    })
 }
 
 /// Whether a bucket may have this name: 3 to 63 of `a-z 0-9 - .`, letters or digits at the ends, not an IP address.

@@ -3,6 +3,7 @@
 use crate::server::fault::Result;
 use crate::server::route::Asked;
 use crate::server::route::not_implemented;
+use crate::wire::dialect::Dialect;
 
 /// Headers that a writing request may have.
 const WRITE_HEADERS: &[&str] = &[
@@ -39,6 +40,9 @@ const WRITE_HEADERS: &[&str] = &[
     "x-amz-user-agent",
 ];
 
+/// Headers of JSS's own.
+const JSS_HEADERS: &[&str] = &["x-amz-move-source"];
+
 /// Values that mean what this server does anyway; any other value of these headers asks for more than it can.
 const HARMLESS: &[(&str, &[&str])] = &[
     ("x-amz-acl", &["private", "bucket-owner-full-control", "bucket-owner-read"]),
@@ -50,14 +54,16 @@ const HARMLESS: &[(&str, &[&str])] = &[
 /// Refuses headers that ask for what this server does not do.
 pub(super) fn check(asked: &Asked<'_>) -> Result<()> {
     let reads = matches!(asked.method, "GET" | "HEAD");
+    let dialect = asked.fields.dialect();
     for (name, value) in asked.fields.iter().filter(|(name, _)| name.starts_with("x-amz-")) {
-        let known = WRITE_HEADERS.contains(&name) || name.starts_with("x-amz-meta-");
+        let of_jss = dialect == Dialect::Jss && JSS_HEADERS.contains(&name);
+        let known = WRITE_HEADERS.contains(&name) || of_jss || name.starts_with("x-amz-meta-");
         let harmless = HARMLESS.iter().find(|(harmless, _)| *harmless == name);
         let does = harmless.is_none_or(|(_, values)| values.iter().any(|v| value.eq_ignore_ascii_case(v.as_bytes())));
         // Reading ignores what it does not know, unless the object would have to be decrypted.
         let refused = if reads { name.contains("server-side-encryption") } else { !known || !does };
         if refused {
-            return Err(not_implemented(&format!("the header {name}")));
+            return Err(not_implemented(&format!("the header {}", dialect.own_name(name))));
         }
     }
     Ok(())

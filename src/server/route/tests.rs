@@ -11,6 +11,10 @@ fn routed(request: &str, headers: &[(&str, &str)]) -> Result<Operation> {
 }
 
 fn routed_at(host: &str, request: &str, headers: &[(&str, &str)]) -> Result<Operation> {
+    routed_in(Dialect::S3, host, request, headers)
+}
+
+fn routed_in(dialect: Dialect, host: &str, request: &str, headers: &[(&str, &str)]) -> Result<Operation> {
     let (method, target) = request.split_once(' ').unwrap();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let query = parse_query(query).unwrap();
@@ -19,8 +23,10 @@ fn routed_at(host: &str, request: &str, headers: &[(&str, &str)]) -> Result<Oper
         let name = crate::http::HeaderName::from_bytes(name.as_bytes()).unwrap();
         map.append(name, crate::http::HeaderValue::from_str(value).unwrap());
     }
-    let (fields, base_domains) = (Fields::new(&map, &query), ["s3.example.com".to_owned()]);
-    route(&Asked { method, host, path, query: &query, fields: &fields, base_domains: &base_domains })
+    let base_domains = ["s3.example.com".to_owned()];
+    let place = crate::server::dialect::place(host, &base_domains);
+    let fields = Fields::new(&map, &query, dialect, Hoisting::Own)?;
+    route(&Asked { method, place, path, query: &query, fields: &fields, hoisting: Hoisting::Own, strict: false })
 }
 
 fn named(request: &str, headers: &[(&str, &str)]) -> std::result::Result<&'static str, ErrorCode> {
@@ -251,6 +257,66 @@ fn names_of_buckets_follow_the_rules() {
         ["", "ab", "Abc", "a_b", "-ab", "ab-", ".ab", "ab.", "a..b", "1.2.3.4", "a/b", "a\0b", "é12", &"a".repeat(64)]
     {
         assert!(!is_bucket_name(bad), "{bad:?}");
+    }
+}
+
+#[test]
+fn each_dialect_has_its_own_operations() {
+    let (s3, jss, wos) = (Dialect::S3, Dialect::Jss, Dialect::Wos);
+    type Row<'a> = (Dialect, &'a str, &'a [(&'a str, &'a str)], std::result::Result<&'static str, ErrorCode>);
+    let rows: &[Row<'_>] = &[
+        (jss, "POST /bkt/k?uploads", &[], Ok("CreateMultipartUpload")),
+        (jss, "PUT /bkt/k", &[("x-jss-move-source", "/bkt/s")], Ok("MoveObject")),
+        (jss, "PUT /bkt/k", &[("x-jss-copy-source", "/bkt/s")], Ok("CopyObject")),
+        (jss, "PUT /bkt/k", &[("x-amz-copy-source", "/bkt/s")], Ok("PutObject")),
+        (s3, "PUT /bkt/k", &[("x-amz-move-source", "/bkt/s")], Err(ErrorCode::NotImplemented)),
+        (wos, "PUT /bkt/k", &[("x-wos-move-source", "/bkt/s")], Err(ErrorCode::NotImplemented)),
+        (jss, "POST /bkt?delete", &[], Err(ErrorCode::NotImplemented)),
+        (wos, "POST /bkt?delete", &[], Ok("DeleteObjects")),
+        (jss, "GET /bkt?list-type=2", &[], Err(ErrorCode::NotImplemented)),
+        (wos, "GET /bkt?list-type=2", &[], Ok("ListObjectsV2")),
+        (jss, "GET /bkt?maxKeys=5&prefix=a&marker=b&delimiter=/", &[], Ok("ListObjects")),
+        (s3, "GET /bkt?maxKeys=5", &[], Err(ErrorCode::NotImplemented)),
+        (wos, "GET /bkt?startTime=1&endTime=2", &[], Ok("ListObjects")),
+        (s3, "GET /bkt?startTime=1", &[], Err(ErrorCode::NotImplemented)),
+        (wos, "GET /bkt?startTime=soon", &[], Err(ErrorCode::InvalidArgument)),
+        (wos, "POST /bkt/k?append&position=0", &[], Err(ErrorCode::NotImplemented)),
+        (jss, "GET /bkt?location", &[], Err(ErrorCode::NotImplemented)),
+        (jss, "PUT /bkt/k?partNumber=10001&uploadId=u", &[], Err(ErrorCode::TooManyParts)),
+        (jss, "PUT /bkt/k?partNumber=0&uploadId=u", &[], Err(ErrorCode::InvalidArgument)),
+        (wos, "PUT /bkt/k?partNumber=10001&uploadId=u", &[], Err(ErrorCode::InvalidArgument)),
+        (jss, "GET /bkt/k?contentType=a/b&cacheControl=no-store", &[], Ok("GetObject")),
+        (s3, "GET /bkt/k?contentType=a/b", &[], Err(ErrorCode::NotImplemented)),
+        (wos, "GET /bkt/k?uploadId=u&max-parts=1001", &[], Err(ErrorCode::InvalidArgument)),
+        (jss, "GET /bkt/k?uploadId=u&max-parts=1001", &[], Ok("ListParts")),
+    ];
+    for (dialect, request, headers, want) in rows {
+        let got = routed_in(*dialect, "h", request, headers).map(|operation| operation.name());
+        assert_eq!(got.map_err(|fault| fault.code), *want, "{dialect}: {request}");
+    }
+    let limit = |dialect, query: &str| match routed_in(dialect, "h", &format!("GET /bkt?{query}"), &[]) {
+        Ok(Operation::Bucket(_, OnBucket::ListObjects(list))) => list.limit,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((limit(jss, "maxKeys=-1"), limit(jss, "max-keys=1001"), limit(jss, "maxKeys=0")), (1000, 1000, 0));
+    assert_eq!((limit(wos, "max-keys=0"), limit(wos, "max-keys=7")), (1000, 7));
+}
+
+#[test]
+fn keys_are_as_long_as_each_dialect_allows() {
+    let jd = "mybucket.s3.cn-north-1.jdcloud-oss.com";
+    let rows = [
+        (Dialect::S3, "mybucket.localhost", 1024, None),
+        (Dialect::S3, jd, 1022, None),
+        (Dialect::S3, jd, 1023, Some(ErrorCode::KeyTooLongError)),
+        (Dialect::Jss, "mybucket.s.jcloud.com", 1022, None),
+        (Dialect::Jss, "mybucket.s.jcloud.com", 1023, Some(ErrorCode::InvalidArgument)),
+        (Dialect::Wos, "mybucket.s3-cn-east-1.wcsapi.com", 1024, None),
+        (Dialect::Wos, "mybucket.s3-cn-east-1.wcsapi.com", 1025, Some(ErrorCode::KeyTooLongError)),
+    ];
+    for (dialect, host, bytes, want) in rows {
+        let got = routed_in(dialect, host, &format!("PUT /{}", "k".repeat(bytes)), &[]);
+        assert_eq!(got.err().map(|fault| fault.code), want, "{dialect} {host} {bytes}");
     }
 }
 

@@ -175,6 +175,7 @@ fn kind(code: ErrorCode) -> Kind {
         | Code::BucketAlreadyOwnedByYou
         | Code::BucketNotEmpty
         | Code::EntityTooSmall
+        | Code::ExpectationFailed
         | Code::InvalidArgument
         | Code::InvalidBucketName
         | Code::InvalidBucketState

@@ -189,6 +189,16 @@ impl Request<'_> {
     /// The canonical request over the headers named by `signed` (lower case).
     #[must_use]
     pub fn canonical(&self, scheme: &Scheme, signed: &[String]) -> String {
+        self.canonical_with(scheme, signed, Self::push_joined)
+    }
+
+    /// As [`Self::canonical`], with a line for each of repeated headers, as Wangsu's own SDK writes them.
+    #[must_use]
+    pub fn canonical_in_lines(&self, scheme: &Scheme, signed: &[String]) -> String {
+        self.canonical_with(scheme, signed, Self::push_lines)
+    }
+
+    fn canonical_with(&self, scheme: &Scheme, signed: &[String], push: fn(&Self, &str, &mut String)) -> String {
         let mut names: Vec<&str> = signed.iter().map(String::as_str).collect();
         names.sort_unstable();
         let mut out = format!("{}\n", self.method);
@@ -197,10 +207,7 @@ impl Request<'_> {
         out.push_str(&self.canonical_query(scheme));
         out.push('\n');
         for name in &names {
-            out.push_str(name);
-            out.push(':');
-            self.push_values(name, &mut out);
-            out.push('\n');
+            push(self, name, &mut out);
         }
         out.push('\n');
         out.push_str(&names.join(";"));
@@ -222,19 +229,30 @@ impl Request<'_> {
         pairs.join("&")
     }
 
-    /// The values of one header, trimmed, runs of spaces made one, joined by commas.
-    fn push_values(&self, name: &str, out: &mut String) {
-        let values = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
-        for (at, (_, value)) in values.enumerate() {
+    fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.headers.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+    }
+
+    /// One line with all values of a header.
+    fn push_joined(&self, name: &str, out: &mut String) {
+        out.push_str(name);
+        out.push(':');
+        for (at, value) in self.values(name).enumerate() {
             if at > 0 {
                 out.push(',');
             }
-            for (word_at, word) in value.split_ascii_whitespace().enumerate() {
-                if word_at > 0 {
-                    out.push(' ');
-                }
-                out.push_str(word);
-            }
+            push_trimmed(value, out);
+        }
+        out.push('\n');
+    }
+
+    /// A line for each value of a header.
+    fn push_lines(&self, name: &str, out: &mut String) {
+        for value in self.values(name) {
+            out.push_str(name);
+            out.push(':');
+            push_trimmed(value, out);
+            out.push('\n');
         }
     }
 
@@ -258,6 +276,16 @@ impl Request<'_> {
         signed: &[String],
     ) -> String {
         key.sign(&string_to_sign(scheme, time, scope, &self.canonical(scheme, signed)))
+    }
+}
+
+/// A value, trimmed, runs of spaces made one.
+fn push_trimmed(value: &str, out: &mut String) {
+    for (at, word) in value.split_ascii_whitespace().enumerate() {
+        if at > 0 {
+            out.push(' ');
+        }
+        out.push_str(word);
     }
 }
 

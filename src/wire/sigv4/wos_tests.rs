@@ -115,3 +115,14 @@ fn a_header_without_spaces_after_its_commas_is_read() {
     assert_eq!(Authorization::parse(&WOS4, &parsed.header(&WOS4)), Ok(parsed));
     assert!(Authorization::parse(&AWS4, header).is_err(), "each scheme reads its own");
 }
+
+#[test]
+fn repeated_headers_are_joined_or_lines() {
+    let headers = [("host", "h"), ("x-wos-meta-a", "1"), ("x-wos-meta-a", " 2  3 ")];
+    let request = Request { method: "GET", path: "/", query: &[], headers: &headers, payload_hash: UNSIGNED_PAYLOAD };
+    let names = request.header_names();
+    let joined = request.canonical(&WOS4, &names);
+    let lines = request.canonical_in_lines(&WOS4, &names);
+    assert!(joined.contains("\nhost:h\nx-wos-meta-a:1,2 3\n\nhost;x-wos-meta-a\n"), "{joined}");
+    assert!(lines.contains("\nhost:h\nx-wos-meta-a:1\nx-wos-meta-a:2 3\n\nhost;x-wos-meta-a\n"), "{lines}");
+}

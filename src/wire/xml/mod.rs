@@ -62,6 +62,8 @@ pub struct Style {
     declaration: &'static str,
     /// The namespace of the root element.
     namespace: &'static str,
+    /// Whether the tag that complete answers stands in quotes.
+    quotes_completed: bool,
 }
 
 impl Style {
@@ -69,11 +71,13 @@ impl Style {
     pub const S3: Self = Self {
         declaration: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n",
         namespace: "http://s3.amazonaws.com/doc/2006-03-01/",
+        quotes_completed: true,
     };
     /// Wangsu's (page "InitiateMultipartUpload", 2022; the namespace of 2019 was another one).
     pub const WOS: Self = Self {
         declaration: "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n",
         namespace: "https://www.wangsu.com/document",
+        quotes_completed: false,
     };
 }
 

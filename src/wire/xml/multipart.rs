@@ -125,7 +125,8 @@ impl Document for CompleteResult {
         out.leaf("Location", &self.location);
         out.leaf("Bucket", &self.bucket);
         out.leaf("Key", &self.key);
-        out.leaf("ETag", &self.etag.quoted());
+        let etag = if style.quotes_completed { self.etag.quoted() } else { self.etag.as_str().to_owned() };
+        out.leaf("ETag", &etag);
         write_checksums(&self.checksums, &mut out);
         out.leaf_if("ChecksumType", self.checksum_type.as_deref());
         out.finish()

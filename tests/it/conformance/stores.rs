@@ -108,15 +108,8 @@ fn decorated(store: Arc<dyn Store>) -> Arc<dyn Store> {
 pub(super) const BUCKET: &str = "conformance";
 
 pub(super) async fn backend(data: &Path) -> Server {
-    let options = server::Options {
-        data: data.to_owned(),
-        listen: ([127, 0, 0, 1], 0).into(),
-        keys: Keys { access_key_id: "AKID".into(), secret: "secret".into() },
-        buckets: vec![BUCKET.into()],
-        region: "us-east-1".into(),
-        base_domains: vec![],
-        sync: false,
-    };
+    let keys = Keys { access_key_id: "AKID".into(), secret: "secret".into() };
+    let options = server::Options { buckets: vec![BUCKET.into()], sync: false, ..server::Options::new(data, keys) };
     Server::start(options).await.unwrap()
 }
 

@@ -16,7 +16,6 @@ use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
 use std::io::Write;
-use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::path::Path;
@@ -114,13 +113,9 @@ impl Drop for Running {
 
 fn options(data: &TempDir) -> Options {
     Options {
-        data: data.path().to_owned(),
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        keys: Keys { access_key_id: KEY.into(), secret: SECRET.into() },
         buckets: vec!["bkt".into()],
-        region: REGION.into(),
         base_domains: vec!["s3.example.com".into()],
-        sync: true,
+        ..Options::new(data.path(), Keys { access_key_id: KEY.into(), secret: SECRET.into() })
     }
 }
 

@@ -6,21 +6,12 @@ use brigade::server::Error;
 use brigade::server::Options;
 use brigade::server::Server;
 use brigade::server::keys::Keys;
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
 use std::path::Path;
 use tempfile::TempDir;
 
 fn options(data: &Path) -> Options {
-    Options {
-        data: data.to_owned(),
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        keys: Keys { access_key_id: KEY.into(), secret: SECRET.into() },
-        buckets: vec!["bkt".into()],
-        region: "us-east-1".into(),
-        base_domains: vec![],
-        sync: true,
-    }
+    let keys = Keys { access_key_id: KEY.into(), secret: SECRET.into() };
+    Options { buckets: vec!["bkt".into()], ..Options::new(data, keys) }
 }
 
 async fn refusal(options: Options) -> Error {
