@@ -4,6 +4,7 @@ use crate::http::HeaderMap;
 use crate::http::HeaderName;
 use crate::http::header;
 use crate::store::Condition;
+use crate::store::Dialect;
 use crate::store::Error;
 use crate::store::Headers;
 use crate::store::Kind;
@@ -13,6 +14,7 @@ use crate::store::ops::Call;
 use crate::store::ops::text;
 use crate::wire::date;
 use crate::wire::etag::ETag;
+use crate::wire::uri;
 use std::time::SystemTime;
 
 const METADATA_PREFIX: &str = "x-amz-meta-";
@@ -58,11 +60,30 @@ impl Call {
 }
 
 /// The object that the headers of HEAD and GET describe, of `size` bytes.
-pub(super) fn read_object(headers: &HeaderMap, size: u64, etag: ETag) -> Object {
+pub(super) fn read_object(dialect: Dialect, key: &str, headers: &HeaderMap, size: u64, etag: ETag) -> Object {
     // A store that hides the time is served with the earliest; nothing depends on it being right.
     let last_modified =
         text(headers, header::LAST_MODIFIED.as_str()).and_then(date::parse).unwrap_or(SystemTime::UNIX_EPOCH);
-    Object { size, etag, last_modified, headers: read_headers(headers) }
+    let mut own = read_headers(headers);
+    if dialect == Dialect::Jss {
+        drop_jss_defaults(key, &mut own);
+    }
+    Object { size, etag, last_modified, headers: own }
+}
+
+/// What JSS answers when nothing was kept (page "GetObject"). Taken for the object's own, it would be written into the
+/// object at the next copy, and the old name with it.
+fn drop_jss_defaults(key: &str, headers: &mut Headers) {
+    if headers.cache_control.as_deref() == Some("max-age=2592000") {
+        headers.cache_control = None;
+    }
+    let name = key.rsplit('/').next().unwrap_or(key);
+    let spellings = [name.to_owned(), name.replace('\\', "\\\\").replace('"', "\\\""), uri::encode(name)];
+    let names_key = |disposition: &String| {
+        let quoted = disposition.strip_prefix("inline; filename=\"").and_then(|rest| rest.strip_suffix('"'));
+        quoted.is_some_and(|quoted| spellings.iter().any(|spelling| spelling == quoted))
+    };
+    headers.content_disposition.take_if(|disposition| names_key(disposition));
 }
 
 fn read_headers(headers: &HeaderMap) -> Headers {
@@ -78,7 +99,9 @@ fn read_headers(headers: &HeaderMap) -> Headers {
         content_language: field(header::CONTENT_LANGUAGE),
         expires: field(header::EXPIRES),
         storage_class: field(HeaderName::from_static(STORAGE_CLASS)),
-        server_side_encryption: None,
+        // With a key of one's own it cannot be asked for again without naming the key.
+        server_side_encryption: field(HeaderName::from_static(SERVER_SIDE_ENCRYPTION))
+            .filter(|method| method == "AES256" || method == "true"),
         metadata: metadata.collect(),
     }
 }

@@ -285,7 +285,7 @@ fn only_what_was_asked_is_taken_for_an_answer() {
     for (status, range, headers, want) in rows {
         let get = GetObjectCall { key: "k", range: range.map(|(start, end)| start..end), if_match: None };
         let answer = answer(*status, headers, "");
-        let head = get.head(answer.status, &answer.headers);
+        let head = get.head(Dialect::S3, answer.status, &answer.headers);
         let got = head.map(|head| (head.object.size, head.skip, head.take)).map_err(|error| error.kind);
         assert_eq!(got, *want, "{status} {range:?} {headers:?}");
     }
@@ -297,7 +297,7 @@ fn another_version_is_never_taken_for_the_pinned_one() {
     let get = GetObjectCall { key: "k", range: None, if_match: Some(&pinned) };
     for (tag, want) in [("\"e\"", None), ("W/\"E\"", None), ("\"f\"", Some(Kind::PreconditionFailed))] {
         let answer = answer(200, &[("etag", tag), ("content-length", "1")], "");
-        assert_eq!(get.head(answer.status, &answer.headers).err().map(|error| error.kind), want, "{tag}");
+        assert_eq!(get.head(Dialect::S3, answer.status, &answer.headers).err().map(|error| error.kind), want, "{tag}");
     }
 }
 
@@ -345,4 +345,26 @@ fn what_a_multi_delete_could_not_delete_is_told() {
     let failed = delete.parse(&answer(200, &[], document)).unwrap();
     let failed: Vec<(&str, &Kind)> = failed.iter().map(|error| (error.key.as_str(), &error.kind)).collect();
     assert_eq!(failed, [("a", &Kind::AccessDenied), ("c", &Kind::Unavailable)]);
+}
+
+#[test]
+fn what_jss_says_of_every_object_is_not_taken_for_the_objects_own() {
+    let rows = [
+        ("d/a b.txt", "max-age=2592000", "inline; filename=\"a b.txt\"", (None, None)),
+        ("d/a b.txt", "max-age=2592000", "inline; filename=\"a%20b.txt\"", (None, None)),
+        ("q\"\\", "max-age=2592000", "inline; filename=\"q\\\"\\\\\"", (None, None)),
+        ("a", "max-age=60", "inline; filename=\"b\"", (Some("max-age=60"), Some("inline; filename=\"b\""))),
+        ("a", "no-cache", "attachment; filename=\"a\"", (Some("no-cache"), Some("attachment; filename=\"a\""))),
+    ];
+    for (key, control, disposition, want) in rows {
+        for dialect in Dialect::ALL {
+            let mut headers = HeaderMap::new();
+            headers.insert("cache-control", control.parse().unwrap());
+            headers.insert("content-disposition", disposition.parse().unwrap());
+            let got = headers::read_object(dialect, key, &headers, 0, ETag::new("a")).headers;
+            let got = (got.cache_control.as_deref(), got.content_disposition.as_deref());
+            let all = (Some(control), Some(disposition));
+            assert_eq!(got, if dialect == Dialect::Jss { want } else { all }, "{dialect} {key}");
+        }
+    }
 }

@@ -69,9 +69,10 @@ impl Document for ListObjects {
         if list.name.is_empty() && list.contents.is_none() && list.common_prefixes.is_none() {
             return Err(Error::Missing("Contents"));
         }
-        let delimiter = filled(list.delimiter);
+        let (delimiter, asked) = (filled(list.delimiter), list.prefix.unwrap_or_default());
+        // One that is no longer than the prefix asked for lost an empty name's delimiter: `c/` stands for `c//`.
         let whole = |prefix: String| match &delimiter {
-            Some(delimiter) if !prefix.ends_with(delimiter.as_str()) => prefix + delimiter,
+            Some(delimiter) if prefix == asked || !prefix.ends_with(delimiter.as_str()) => prefix + delimiter,
             Some(_) | None => prefix,
         };
         let content = |entry: Entry| {
@@ -87,7 +88,7 @@ impl Document for ListObjects {
         };
         Ok(Self {
             name: list.name,
-            prefix: list.prefix.unwrap_or_default(),
+            prefix: asked.clone(),
             max_keys: list.max_keys,
             is_truncated: list.has_next,
             encoding: Encoding::Plain,

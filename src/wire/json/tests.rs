@@ -119,6 +119,8 @@ fn common_prefixes_lose_and_regain_their_delimiter() {
         r#"{"Delimiter":"/","HasNext":true,"HasCommonPrefix":false,"CommonPrefixes":["a/b","c/"],"Contents":null}"#;
     let read = ListObjects::parse(lenient.as_bytes()).unwrap();
     assert_eq!(read.common_prefixes, ["a/b/", "c/"]);
+    let nameless = ListObjects::parse(br#"{"Delimiter":"/","Prefix":"c/","CommonPrefixes":["c/","c/d"]}"#).unwrap();
+    assert_eq!(nameless.common_prefixes, ["c//", "c/d/"], "a name without letters");
     assert_eq!((read.is_truncated, read.paging), (true, Paging::V1 { marker: String::new(), next_marker: None }));
     let doubled = br#"{"Contents":[{"Key":"k","LastModified":"Tue,  02 Jan  2024 03:04:05 GMT","ETag":"a","Size":1}]}"#;
     assert_eq!(ListObjects::parse(doubled).unwrap().contents[0].last_modified, date(JANUARY), "pages double spaces");
