@@ -39,8 +39,7 @@ fn to_string<T: Serialize>(value: &T) -> String {
 
 /// JSS's dates: RFC 1123, which its pages sometimes print with doubled spaces; others are taken too.
 fn time(member: &'static str, text: &str) -> Result<SystemTime> {
-    let words: Vec<&str> = text.split_ascii_whitespace().collect();
-    date::parse(&words.join(" ")).ok_or(Error::Invalid(member))
+    date::parse(text).ok_or(Error::Invalid(member))
 }
 
 fn filled(text: Option<String>) -> Option<String> {

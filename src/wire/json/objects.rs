@@ -22,6 +22,9 @@ use crate::wire::xml::Paging;
 use serde::Deserialize;
 use serde::Serialize;
 
+/// Bytes; what putting the delimiters back may add to a page: a thousand keys of the longest kind.
+const DELIMITERS_BYTES_MAX: usize = 1000 * 1024;
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Entry {
@@ -65,6 +68,11 @@ impl Document for ListObjects {
     fn parse(document: &[u8]) -> Result<Self> {
         let list: Listing = from_slice(document)?;
         let delimiter = filled(list.delimiter);
+        let common_prefixes = list.common_prefixes.unwrap_or_default();
+        // A long delimiter and many prefixes would grow to the square of what was sent.
+        if delimiter.as_deref().map_or(0, str::len).saturating_mul(common_prefixes.len()) > DELIMITERS_BYTES_MAX {
+            return Err(Error::TooLarge);
+        }
         let whole = |prefix: String| match &delimiter {
             Some(delimiter) if !prefix.ends_with(delimiter.as_str()) => prefix + delimiter,
             Some(_) | None => prefix,
@@ -88,7 +96,7 @@ impl Document for ListObjects {
             encoding: Encoding::Plain,
             paging: Paging::V1 { marker: list.marker.unwrap_or_default(), next_marker: filled(list.next_marker) },
             contents: list.contents.unwrap_or_default().into_iter().map(content).collect::<Result<_>>()?,
-            common_prefixes: list.common_prefixes.unwrap_or_default().into_iter().map(whole).collect(),
+            common_prefixes: common_prefixes.into_iter().map(whole).collect(),
             delimiter,
         })
     }
