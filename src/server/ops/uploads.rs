@@ -4,6 +4,7 @@ use crate::http::server::Response;
 use crate::server::attributes;
 use crate::server::backend;
 use crate::server::backend::UploadsQuery;
+use crate::server::backend::record::Protection;
 use crate::server::backend::uploads::UploadName;
 use crate::server::fault::Result;
 use crate::server::ops::Context;
@@ -32,7 +33,7 @@ pub async fn uploads(context: &Context, bucket: String, list: ListUploads) -> Re
         upload_id: id,
         initiated: record.initiated.time(),
         storage_class: Some(attributes::class_name(&record.attributes).to_owned()),
-        is_encrypted: None,
+        is_encrypted: Some(record.attributes.protection() == Protection::Sealed),
         owner: Some(owner()),
     };
     let document = xml::ListUploads {
