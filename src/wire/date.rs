@@ -39,7 +39,11 @@ pub fn parse(text: &str) -> Option<SystemTime> {
 /// Reads a date of a header: any of HTTP's three forms, also with doubled spaces.
 #[must_use]
 pub fn parse_http(text: &str) -> Option<SystemTime> {
-    let single: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut single = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        single.push_str(if single.is_empty() { "" } else { " " });
+        single.push_str(word);
+    }
     if let Ok(time) = httpdate::parse_http_date(&single) {
         return Some(time);
     }

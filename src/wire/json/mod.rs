@@ -47,8 +47,7 @@ fn to_string<T: Serialize>(value: &T) -> String {
 
 /// JSS's dates: RFC 1123, which its pages sometimes print with doubled spaces; others are taken too.
 fn time(member: &'static str, text: &str) -> Result<SystemTime> {
-    let words: Vec<&str> = text.split_ascii_whitespace().collect();
-    date::parse(&words.join(" ")).ok_or(Error::Invalid(member))
+    date::parse(text).ok_or(Error::Invalid(member))
 }
 
 /// A tag in an answer about a write: a sentence in its place tells a failure.

@@ -23,6 +23,9 @@ use crate::wire::xml::Paging;
 use serde::Deserialize;
 use serde::Serialize;
 
+/// Bytes; what putting the delimiters back may add to a page: a thousand keys of the longest kind.
+const DELIMITERS_BYTES_MAX: usize = 1000 * 1024;
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Entry {
@@ -70,6 +73,11 @@ impl Document for ListObjects {
             return Err(Error::Missing("Contents"));
         }
         let (delimiter, asked) = (filled(list.delimiter), list.prefix.unwrap_or_default());
+        let common_prefixes = list.common_prefixes.unwrap_or_default();
+        // A long delimiter and many prefixes would grow to the square of what was sent.
+        if delimiter.as_deref().map_or(0, str::len).saturating_mul(common_prefixes.len()) > DELIMITERS_BYTES_MAX {
+            return Err(Error::TooLarge);
+        }
         // One that is no longer than the prefix asked for lost an empty name's delimiter: `c/` stands for `c//`.
         let whole = |prefix: String| match &delimiter {
             Some(delimiter) if prefix == asked || !prefix.ends_with(delimiter.as_str()) => prefix + delimiter,
@@ -94,7 +102,7 @@ impl Document for ListObjects {
             encoding: Encoding::Plain,
             paging: Paging::V1 { marker: list.marker.unwrap_or_default(), next_marker: filled(list.next_marker) },
             contents: list.contents.unwrap_or_default().into_iter().map(content).collect::<Result<_>>()?,
-            common_prefixes: list.common_prefixes.unwrap_or_default().into_iter().map(whole).collect(),
+            common_prefixes: common_prefixes.into_iter().map(whole).collect(),
             delimiter,
         })
     }

@@ -171,6 +171,39 @@ fn errors_are_read_in_either_case_and_written_in_lower() {
     }
 }
 
+#[test]
+fn what_completes_an_upload_is_told_apart_by_its_form() {
+    let parts = r#"[{"partNumber":1,"eTag":"ab","Other":{"a":[1]}}]"#;
+    let want = CompleteRequest::parse(parts.as_bytes()).unwrap();
+    assert_eq!(want.parts.len(), 1);
+    let rows: &[(&str, bool, &str)] = &[
+        (r#"{"Part":@}"#, true, "the member"),
+        (r#"{"part":@}"#, true, "in lower case"),
+        (r#"{"Other":[[{}]],"Part":@,"More":null}"#, true, "among others, which are passed over"),
+        (r#"{"Part":@,"part":@}"#, false, "twice"),
+        (r#"{"Parts":@}"#, false, "not at all"),
+        (r#"{"Part":null}"#, false, "nothing"),
+        (r#"{"Part":[{}]}"#, false, "a part without a number"),
+        ("@ @", false, "something behind it"),
+        ("1", false, "a number"),
+    ];
+    for (text, sound, why) in rows {
+        let read = CompleteRequest::parse(text.replace('@', parts).as_bytes());
+        assert_eq!(read.ok().as_ref(), sound.then_some(&want), "{why}");
+    }
+}
+
+#[test]
+fn a_long_delimiter_does_not_multiply() {
+    let listing = |delimiter: usize, prefixes: usize| {
+        let (delimiter, prefixes) = ("d".repeat(delimiter), vec!["\"\""; prefixes].join(","));
+        let text = format!("{{\"Delimiter\":\"{delimiter}\",\"CommonPrefixes\":[{prefixes}]}}");
+        ListObjects::parse(text.as_bytes())
+    };
+    assert_eq!(listing(1024, 1000).unwrap().common_prefixes.len(), 1000, "a page of the longest keys");
+    assert_eq!(listing(30_000, 10_000), Err(Error::TooLarge));
+}
+
 proptest! {
     #[test]
     fn keys_of_any_characters_come_back(key in any::<String>(), prefix in "[a-z]{1,4}", number in any::<u32>()) {

@@ -21,7 +21,14 @@ use crate::wire::xml::ListUploads;
 use crate::wire::xml::StoredPart;
 use crate::wire::xml::Upload;
 use serde::Deserialize;
+use serde::Deserializer;
 use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde::de::MapAccess;
+use serde::de::SeqAccess;
+use serde::de::Visitor;
+use serde::de::value::SeqAccessDeserializer;
+use std::borrow::Cow;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -64,20 +71,45 @@ struct CompleteBody {
     part: Vec<NamedPart>,
 }
 
-/// An old client sends the bare array.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum AnyCompleteBody {
-    Object {
-        #[serde(rename = "Part", alias = "part")]
-        part: Vec<NamedPart>,
-    },
-    Array(Vec<NamedPart>),
+/// The parts: a member `Part`, or the bare array that an old client sends. Told apart by hand, since serde's way holds
+/// the whole document in memory, unknown members too, at thirty times its size.
+struct AnyCompleteBody(Vec<NamedPart>);
+
+impl<'de> Deserialize<'de> for AnyCompleteBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(CompleteBodyVisitor)
+    }
+}
+
+struct CompleteBodyVisitor;
+
+impl<'de> Visitor<'de> for CompleteBodyVisitor {
+    type Value = AnyCompleteBody;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object with the member Part, or an array of parts")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> std::result::Result<Self::Value, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(seq)).map(AnyCompleteBody)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
+        let mut parts = None;
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            if !matches!(name.as_ref(), "Part" | "part") {
+                map.next_value::<IgnoredAny>()?;
+            } else if parts.replace(map.next_value()?).is_some() {
+                return Err(serde::de::Error::duplicate_field("Part"));
+            }
+        }
+        parts.map(AnyCompleteBody).ok_or_else(|| serde::de::Error::missing_field("Part"))
+    }
 }
 
 impl Document for CompleteRequest {
     fn parse(document: &[u8]) -> Result<Self> {
-        let (AnyCompleteBody::Object { part: parts } | AnyCompleteBody::Array(parts)) = from_slice(document)?;
+        let AnyCompleteBody(parts) = from_slice(document)?;
         let part = |NamedPart { part_number, etag }| CompletePart {
             number: part_number,
             etag: ETag::new(&etag),

@@ -24,6 +24,7 @@ use hmac::KeyInit;
 use hmac::Mac;
 use sha2::Digest;
 use sha2::Sha256;
+use std::collections::BTreeSet;
 use zeroize::Zeroize;
 use zeroize::ZeroizeOnDrop;
 
@@ -296,11 +297,14 @@ pub fn string_to_sign(scheme: &Scheme, time: &AmzDate, scope: &Scope, canonical_
     format!("{}\n{time}\n{}\n{hash}", scheme.algorithm, scope.text(scheme))
 }
 
-/// Reads a list of signed header names; they must be lower case, sorted or not.
+/// Reads a list of signed header names; they must be lower case, sorted or not, each once: the canonical request has a
+/// header's value for each time that it is named, so that few names and one long value would take half a gigabyte.
 fn parse_signed_headers(list: &str) -> Result<Vec<String>, ParseError> {
     let names: Vec<String> = list.split(';').map(str::to_owned).collect();
     let is_name = |name: &String| !name.is_empty() && !name.bytes().any(|byte| byte.is_ascii_uppercase());
-    if names.iter().all(is_name) { Ok(names) } else { Err(ParseError::Malformed("SignedHeaders")) }
+    let different: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let sound = names.iter().all(is_name) && different.len() == names.len();
+    if sound { Ok(names) } else { Err(ParseError::Malformed("SignedHeaders")) }
 }
 
 /// Reads a signature: 64 lower-case hex digits.

@@ -367,6 +367,7 @@ fn malformed_authorization_headers_are_refused() {
         ("aws4_request", "aws5_request", ParseError::Credential("s3", "aws4_request")),
         ("SignedHeaders=host", "SignedHeaders=", ParseError::Malformed("SignedHeaders")),
         ("SignedHeaders=host", "SignedHeaders=Host", ParseError::Malformed("SignedHeaders")),
+        ("SignedHeaders=host", "SignedHeaders=host;a;host", ParseError::Malformed("SignedHeaders")),
         (" SignedHeaders=host,", "", ParseError::Missing("SignedHeaders")),
         ("e3b0", "E3B0", ParseError::Malformed("Signature")),
         ("e3b0", "", ParseError::Malformed("Signature")),
