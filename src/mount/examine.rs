@@ -115,7 +115,9 @@ async fn all_steps(reached: &Reached, prefix: &str, report: &mut Report) -> Resu
             return Ok(());
         }
     };
-    let client = reached.client(Some(facts.clone()))?;
+    let client = reached.client(Some(facts))?;
+    // A client knows more of its dialect than one store can tell.
+    let facts = client.facts().clone();
     let key = probe::scratch_key(prefix);
     let steps = Steps { store: &client, key: &key, facts: &facts };
     steps.all(report).await;
