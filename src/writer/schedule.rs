@@ -3,6 +3,9 @@
 use crate::store::Facts;
 use crate::store::PartNumber;
 
+/// Bytes of a part that the store cannot copy, so that it passes here and is held meanwhile.
+const THROUGH_BYTES: u64 = 64 << 20;
+
 /// Part sizes for one upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -10,6 +13,7 @@ pub struct Schedule {
     held_bytes_max: u64,
     part_bytes_min: u64,
     part_bytes_max: u64,
+    copy_bytes_max: u64,
     parts_max: u32,
 }
 
@@ -23,6 +27,11 @@ impl Schedule {
             held_bytes_max: held_bytes_max.clamp(first_bytes, facts.part_bytes_max),
             part_bytes_min: facts.part_bytes_min,
             part_bytes_max: facts.part_bytes_max,
+            copy_bytes_max: if facts.copy_part {
+                facts.part_bytes_max
+            } else {
+                THROUGH_BYTES.clamp(facts.part_bytes_min, facts.part_bytes_max)
+            },
             parts_max: facts.parts_max,
         }
     }
@@ -50,7 +59,7 @@ impl Schedule {
     /// Largest piece that one part may copy from another object, in bytes.
     #[must_use]
     pub fn copy_bytes_max(&self) -> u64 {
-        self.part_bytes_max
+        self.copy_bytes_max
     }
 
     /// The largest object that a stream of unknown length can become, in bytes.
@@ -65,6 +74,12 @@ mod tests {
     use super::*;
     use crate::base::bytesize::GIB;
     use crate::base::bytesize::MIB;
+
+    #[test]
+    fn what_passes_here_is_copied_in_small_pieces() {
+        let copied = |copy_part| Schedule::new(&Facts { copy_part, ..Facts::S3 }, 8 * MIB, 5 * GIB).copy_bytes_max();
+        assert_eq!((copied(true), copied(false)), (5 * GIB, 64 * MIB));
+    }
 
     #[test]
     fn parts_grow_by_tenths_of_their_number() {
