@@ -119,7 +119,7 @@ impl Store for Client {
         let get = ops::GetObjectCall { key, range, if_match };
         let call = get.call()?;
         let response = self.send(&call).await?;
-        let head = get.head(response.status, &response.headers)?;
+        let head = get.head(self.dialect(), response.status, &response.headers)?;
         Ok(GetObject { object: head.object, body: exactly(call, response.body, head.skip, head.take) })
     }
 

@@ -4,6 +4,7 @@ use crate::http::HeaderMap;
 use crate::http::Method;
 use crate::http::StatusCode;
 use crate::http::header;
+use crate::store::Dialect;
 use crate::store::Error;
 use crate::store::Kind;
 use crate::store::Object;
@@ -46,7 +47,7 @@ impl GetObjectCall<'_> {
     }
 
     /// Checks that the answer is about what was asked.
-    pub fn head(&self, status: StatusCode, headers: &HeaderMap) -> Result<GetHead> {
+    pub fn head(&self, dialect: Dialect, status: StatusCode, headers: &HeaderMap) -> Result<GetHead> {
         let fail = |kind, message: String| Error::new(Op::GetObject, self.key, kind, message);
         let wrong = |message: &str| fail(Kind::Protocol, message.to_owned());
         let etag =
@@ -78,6 +79,6 @@ impl GetObjectCall<'_> {
             }
             (_, _, _) => return Err(wrong(&format!("{status} does not answer what was asked"))),
         };
-        Ok(GetHead { object: read_object(headers, size, etag), skip, take })
+        Ok(GetHead { object: read_object(dialect, self.key, headers, size, etag), skip, take })
     }
 }

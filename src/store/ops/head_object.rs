@@ -32,6 +32,6 @@ impl Operation for HeadObject<'_> {
         let size = size.ok_or_else(|| {
             Error::new(Op::HeadObject, self.key, Kind::Protocol, "the answer does not tell the object's size")
         })?;
-        Ok(read_object(&answer.headers, size, etag))
+        Ok(read_object(answer.dialect, self.key, &answer.headers, size, etag))
     }
 }

@@ -4,6 +4,7 @@ use crate::http::HeaderMap;
 use crate::http::HeaderName;
 use crate::http::header;
 use crate::store::Condition;
+use crate::store::Dialect;
 use crate::store::Error;
 use crate::store::Headers;
 use crate::store::Kind;
@@ -55,12 +56,26 @@ impl Call {
     }
 }
 
-/// The object that the headers of HEAD and GET describe, of `size` bytes.
-pub(super) fn read_object(headers: &HeaderMap, size: u64, etag: ETag) -> Object {
+/// The object at `key` that the headers of HEAD and GET describe, of `size` bytes.
+pub(super) fn read_object(dialect: Dialect, key: &str, headers: &HeaderMap, size: u64, etag: ETag) -> Object {
     // A store that hides the time is served with the earliest; nothing depends on it being right.
     let last_modified =
         text(headers, header::LAST_MODIFIED.as_str()).and_then(date::parse).unwrap_or(SystemTime::UNIX_EPOCH);
-    Object { size, etag, last_modified, headers: read_headers(headers) }
+    let mut headers = read_headers(headers);
+    match dialect {
+        Dialect::S3 | Dialect::Wos => {}
+        Dialect::Jss => drop_jss_defaults(key, &mut headers),
+    }
+    Object { size, etag, last_modified, headers }
+}
+
+/// JSS answers these where an object says nothing (its page "GetObject"). Taken for the object's own they would be kept
+/// with the next copy, and the name of the file outlive it.
+fn drop_jss_defaults(key: &str, headers: &mut Headers) {
+    headers.cache_control.take_if(|value| value == "max-age=2592000");
+    let name = key.rsplit_once('/').map_or(key, |(_, name)| name);
+    let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
+    headers.content_disposition.take_if(|value| *value == format!("inline; filename=\"{quoted}\""));
 }
 
 fn read_headers(headers: &HeaderMap) -> Headers {

@@ -285,7 +285,7 @@ fn only_what_was_asked_is_taken_for_an_answer() {
     for (status, range, headers, want) in rows {
         let get = GetObjectCall { key: "k", range: range.map(|(start, end)| start..end), if_match: None };
         let answer = answer(*status, headers, "");
-        let head = get.head(answer.status, &answer.headers);
+        let head = get.head(Dialect::S3, answer.status, &answer.headers);
         let got = head.map(|head| (head.object.size, head.skip, head.take)).map_err(|error| error.kind);
         assert_eq!(got, *want, "{status} {range:?} {headers:?}");
     }
@@ -297,7 +297,7 @@ fn another_version_is_never_taken_for_the_pinned_one() {
     let get = GetObjectCall { key: "k", range: None, if_match: Some(&pinned) };
     for (tag, want) in [("\"e\"", None), ("W/\"E\"", None), ("\"f\"", Some(Kind::PreconditionFailed))] {
         let answer = answer(200, &[("etag", tag), ("content-length", "1")], "");
-        assert_eq!(get.head(answer.status, &answer.headers).err().map(|error| error.kind), want, "{tag}");
+        assert_eq!(get.head(Dialect::S3, answer.status, &answer.headers).err().map(|error| error.kind), want, "{tag}");
     }
 }
 

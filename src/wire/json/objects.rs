@@ -70,9 +70,14 @@ impl Document for ListObjects {
             return Err(Error::Missing("Contents"));
         }
         let delimiter = filled(list.delimiter);
-        let whole = |prefix: String| match &delimiter {
-            Some(delimiter) if !prefix.ends_with(delimiter.as_str()) => prefix + delimiter,
-            Some(_) | None => prefix,
+        let asked = list.prefix.unwrap_or_default();
+        let whole = |common: String| match &delimiter {
+            Some(delimiter) => {
+                // What was asked for may end with a delimiter of its own.
+                let rest = common.strip_prefix(asked.as_str()).unwrap_or(&common);
+                if rest.ends_with(delimiter.as_str()) { common } else { common + delimiter }
+            }
+            None => common,
         };
         let content = |entry: Entry| {
             Ok(Content {
@@ -87,13 +92,13 @@ impl Document for ListObjects {
         };
         Ok(Self {
             name: list.name,
-            prefix: list.prefix.unwrap_or_default(),
             max_keys: list.max_keys,
             is_truncated: list.has_next,
             encoding: Encoding::Plain,
             paging: Paging::V1 { marker: list.marker.unwrap_or_default(), next_marker: filled(list.next_marker) },
             contents: list.contents.unwrap_or_default().into_iter().map(content).collect::<Result<_>>()?,
             common_prefixes: list.common_prefixes.unwrap_or_default().into_iter().map(whole).collect(),
+            prefix: asked,
             delimiter,
         })
     }
