@@ -1,6 +1,8 @@
 //! The network client: pooled HTTP/1.1 connections, bodies sent without being copied, stalls noticed.
 //!
-//! Redirects are not followed, since each request is signed for one host, and nothing is repeated here.
+//! Redirects are not followed, since each request is signed for one host, and nothing is repeated here. `Expect` is not
+//! sent: the library that keeps the connections does not tell of the interim answer that a body would have to wait for.
+//! What a refusal leaves unsent of a body is not sent, though: the connection ends instead.
 
 use crate::http::Body;
 use crate::http::Error;
@@ -17,11 +19,11 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use http_body::Frame;
 use http_body::SizeHint;
-use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::task::Context;
@@ -79,14 +81,16 @@ impl Transport for Client {
             headers.insert(crate::http::header::CONTENT_LENGTH, body.len().into());
         }
         let progress = Arc::new(AtomicU64::new(0));
-        let body = Outgoing::new(body, Arc::clone(&progress));
+        let is_refused = Arc::new(AtomicBool::new(false));
+        let body = Outgoing::new(body, Arc::clone(&progress), Arc::clone(&is_refused));
         let sending = self.inner.request(method, url).headers(headers).body(reqwest::Body::wrap(body)).send();
         let response = tokio::select! {
             response = sending => response.map_err(|error| failure(error, &authority))?,
             () = stalled(&progress, patience) => return Err(silence(&authority, patience)),
         };
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Response { status, headers, body: incoming(response, authority, patience) })
+        let refusal = (!status.is_success()).then_some(Refusal(is_refused));
+        Ok(Response { status, headers, body: incoming(response, authority, patience, refusal) })
     }
 }
 
@@ -112,13 +116,13 @@ async fn stalled(progress: &AtomicU64, patience: Duration) {
     }
 }
 
-/// The body of an answer, with a limit for each wait.
-fn incoming(response: reqwest::Response, authority: String, patience: Duration) -> Incoming {
+/// The body of an answer, with a limit for each wait. A refusal is complete when its body has been read or given up.
+fn incoming(response: reqwest::Response, authority: String, patience: Duration, refusal: Option<Refusal>) -> Incoming {
     let body = response.bytes_stream().boxed();
-    stream::unfold(Some((body, authority)), move |state| async move {
-        let (mut body, authority) = state?;
+    stream::unfold(Some((body, authority, refusal)), move |state| async move {
+        let (mut body, authority, refusal) = state?;
         match tokio::time::timeout(patience, body.next()).await {
-            Ok(Some(Ok(piece))) => Some((Ok(piece), Some((body, authority)))),
+            Ok(Some(Ok(piece))) => Some((Ok(piece), Some((body, authority, refusal)))),
             Ok(Some(Err(error))) => Some((Err(failure(error, &authority)), None)),
             Ok(None) => None,
             Err(_) => Some((Err(silence(&authority, patience)), None)),
@@ -167,29 +171,40 @@ fn below<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 
     }
 }
 
+/// Tells the body of a request, when dropped, that nobody wants the rest of it. Not before the answer has been read: the
+/// connection ends with the body.
+struct Refusal(Arc<AtomicBool>);
+
+impl Drop for Refusal {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A body as the library takes it: small frames that share the pieces' memory, of exactly known length.
 struct Outgoing {
     pieces: std::vec::IntoIter<Bytes>,
     piece: Bytes,
     left: u64,
     progress: Arc<AtomicU64>,
+    is_refused: Arc<AtomicBool>,
 }
 
 impl Outgoing {
-    fn new(body: Body, progress: Arc<AtomicU64>) -> Self {
+    fn new(body: Body, progress: Arc<AtomicU64>, is_refused: Arc<AtomicBool>) -> Self {
         let left = body.len();
-        Self { pieces: body.pieces.into_iter(), piece: Bytes::new(), left, progress }
+        Self { pieces: body.pieces.into_iter(), piece: Bytes::new(), left, progress, is_refused }
     }
 }
 
 impl http_body::Body for Outgoing {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
-    ) -> Poll<Option<std::result::Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.left > 0 && self.is_refused.load(Ordering::Relaxed) {
+            return Poll::Ready(Some(Err(io::Error::other("the answer came before the end of the body"))));
+        }
         while self.piece.is_empty() {
             match self.pieces.next() {
                 Some(piece) => self.piece = piece,

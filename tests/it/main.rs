@@ -9,5 +9,6 @@ mod conformance;
 #[path = "../support/program.rs"]
 mod program;
 mod protocol;
+mod seeds;
 #[path = "../support/speech.rs"]
 mod speech;

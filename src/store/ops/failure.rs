@@ -103,18 +103,21 @@ fn without_document(op: Op, key: &str, answer: &Answer) -> Error {
     let is_own = |name: &str| Dialect::ALL.iter().any(|dialect| name.starts_with(dialect.header_prefix()));
     let is_store = answer.headers.keys().any(|name| is_own(name.as_str()));
     let may_be_proxy = status.is_server_error() || matches!(status.as_u16(), 407 | 408 | 413 | 429 | 431);
-    if is_store || may_be_proxy || status == StatusCode::NOT_MODIFIED || status == StatusCode::PRECONDITION_FAILED {
-        return Error::new(
-            op,
-            key,
-            of_status(answer),
-            format!("the store answered {status} and no reason{}", shown_id(answer, None)),
-        );
-    }
     let kind = match text(&answer.headers, header::CONTENT_TYPE.as_str()) {
         Some(kind) if !answer.body.is_empty() => kind.to_owned(),
         Some(_) | None => format!("{} bytes", answer.body.len()),
     };
+    if is_store || may_be_proxy || status == StatusCode::NOT_MODIFIED || status == StatusCode::PRECONDITION_FAILED {
+        let id = shown_id(answer, None);
+        let message = match answer.body.len() {
+            0 => format!("the store answered {status} and no reason{id}"),
+            _ => format!(
+                "the store answered {status} with {kind}, which is no reason that {} would give{id}",
+                answer.dialect
+            ),
+        };
+        return Error::new(op, key, of_status(answer), message);
+    }
     let message = format!("the endpoint does not speak {}: it answered {status} with {kind}", answer.dialect);
     Error::new(op, key, Kind::Protocol, message)
 }

@@ -80,6 +80,16 @@ fn a_copy_tells_a_failure_by_a_sentence_too() {
 }
 
 #[test]
+fn a_prefix_that_ends_as_what_was_asked_for_lacks_its_delimiter() {
+    for (asked, common, want) in
+        [("c/", "c/", "c//"), ("c/", "c//", "c//"), ("c", "c", "c/"), ("", "c", "c/"), ("", "c/", "c/"), ("", "", "/")]
+    {
+        let text = format!(r#"{{"Prefix":"{asked}","Delimiter":"/","CommonPrefixes":["{common}"]}}"#);
+        assert_eq!(ListObjects::parse(text.as_bytes()).unwrap().common_prefixes, [want], "{asked:?} {common:?}");
+    }
+}
+
+#[test]
 fn not_every_json_is_a_listing() {
     for other in [&br#"{"ok":true}"#[..], br#"{"code":"NoSuchBucket"}"#, b"{}"] {
         assert_eq!(ListObjects::parse(other), Err(Error::Missing("Contents")));

@@ -81,6 +81,23 @@ async fn heads_come_back_with_the_programs_own_names() {
 }
 
 #[tokio::test]
+async fn what_jss_says_of_every_object_is_no_header_of_this_one() {
+    let own = ("max-age=60", "inline; filename=\"other\"");
+    let default = ("max-age=2592000", "inline; filename=\"a \\\"b\\\"\"");
+    for ((cache, disposition), is_own) in [(own, true), (default, false)] {
+        let (script, client) = jss();
+        let headers =
+            [("etag", "e"), ("content-length", "5"), ("cache-control", cache), ("content-disposition", disposition)];
+        script.answer(200, &headers, "12345");
+        let head = client.head_object("dir/a \"b\"").await.unwrap().headers;
+        assert_eq!(head.cache_control.is_some(), is_own);
+        assert_eq!(head.content_disposition.is_some(), is_own, "{disposition}");
+        script.answer(200, &headers, "12345");
+        assert_eq!(client.get_object("dir/a \"b\"", None, None).await.unwrap().object.headers, head);
+    }
+}
+
+#[tokio::test]
 async fn parameters_are_sorted_and_bare_where_they_have_no_value() {
     let (script, client) = jss();
     script.answer(200, &[], r#"{"Bucket":"b","Key":"k","UploadId":"9E417328F6B89F0B"}"#);
