@@ -9,3 +9,4 @@ mod conformance;
 #[path = "../support/program.rs"]
 mod program;
 mod protocol;
+mod seeds;

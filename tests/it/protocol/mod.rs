@@ -3,9 +3,10 @@
 //! Each test ends by asking whether the server goes on.
 
 mod bodies;
+mod dialects;
 mod hostile;
 mod listing;
 mod objects;
-mod raw;
+pub mod raw;
 mod starting;
 mod uploads;

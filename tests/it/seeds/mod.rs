@@ -1,0 +1,3 @@
+//! The pages from which this program began, one test for each of their statements that can be checked.
+
+pub mod server;
