@@ -4,7 +4,7 @@
 //! `Content-MD5`, `Content-Type` and the date, nor the host beyond the bucket in it. Bodies are not seen here; they are
 //! in `server::body` and in `tests/it/protocol/`.
 
-use super::*;
+use crate::server::auth::*;
 use crate::server::dialect;
 use crate::wire::date;
 use crate::wire::sigv2;
@@ -26,6 +26,10 @@ const REGION: &str = "cn-north-1";
 
 fn now() -> SystemTime {
     AmzDate::parse("20240102T030405Z").unwrap().time()
+}
+
+fn keys() -> KeyRing {
+    KeyRing { full: Keys { access_key_id: KEY.into(), secret: SECRET.into() }, read_only: None }
 }
 
 /// How a request is signed.
@@ -174,8 +178,7 @@ impl Sent {
             key: key.as_deref(),
             region: None,
         };
-        let full = Keys { access_key_id: KEY.into(), secret: SECRET.into() };
-        authenticate(&KeyRing { full, read_only: None }, &received, spoken).is_ok()
+        authenticate(&keys(), &received, spoken).is_ok()
     }
 
     /// All texts that the scheme covers, or that carry its signature.
@@ -289,8 +292,7 @@ proptest! {
             key: Some("dir/key"),
             region: None,
         };
-        let full = Keys { access_key_id: KEY.into(), secret: SECRET.into() };
-        prop_assert!(authenticate(&KeyRing { full, read_only: None }, &received, spoken).is_err());
+        prop_assert!(authenticate(&keys(), &received, spoken).is_err());
     }
 }
 
