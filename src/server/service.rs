@@ -215,7 +215,7 @@ async fn perform(context: &Context, operation: Operation, body: RequestBody) -> 
             OnObject::Get(read) => ops::get::get(context, name, read).await,
             OnObject::Head(read) => ops::get::head(context, name, read).await,
             OnObject::Delete => ops::delete::delete(context, name).await,
-            OnObject::CreateUpload => ops::multipart::create(context, name).await,
+            OnObject::CreateUpload => ops::multipart::create(context, name, body).await,
             OnObject::PutPart(number, id) => {
                 ops::multipart::put_part(context, number, UploadName { name, id }, body).await
             }

@@ -10,8 +10,6 @@ mod sha1;
 mod sha256;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_altered;
 
 use crate::server::dialect::Claimed;
 use crate::server::dialect::Dialect;

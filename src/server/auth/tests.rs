@@ -1,5 +1,7 @@
 //! Published and computed vectors, and every way in which a request may fail to be what was signed.
 
+mod altered;
+
 use super::*;
 use crate::server::dialect;
 use crate::wire::sigv4;

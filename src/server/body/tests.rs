@@ -1,6 +1,16 @@
 //! Bodies that are what they were said to be, and every way in which they are not.
 
 use super::*;
+use crate::wire::date::AmzDate;
+use crate::wire::sigv4;
+use crate::wire::sigv4::AWS4;
+use crate::wire::sigv4::ChunkSigner;
+use crate::wire::sigv4::Scope;
+use crate::wire::sigv4::SigningKey;
+use crate::wire::sigv4::WOS4;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Kept(Vec<u8>);
@@ -131,5 +141,64 @@ fn chunked_bodies_are_decoded_and_their_trailers_compared() {
     ];
     for (got, want, why) in rows {
         assert_eq!(got, want, "{why}");
+    }
+}
+
+fn signer(scheme: &'static sigv4::Scheme) -> ChunkSigner {
+    let time = AmzDate::parse("20240102T030405Z").unwrap();
+    let scope = Scope::new(&time, "us-east-1");
+    ChunkSigner::new(scheme, SigningKey::derive(scheme, "secret", &scope), time, &scope, "seed")
+}
+
+/// The chunks of a body, each with its signature.
+fn signed_chunks(scheme: &'static sigv4::Scheme, data: &[u8]) -> Vec<u8> {
+    let (mut signer, mut out) = (signer(scheme), Vec::new());
+    for chunk in data.chunks(7).chain([&b""[..]]) {
+        let signature = signer.chunk(&sigv4::sha256_hex(chunk));
+        out.extend_from_slice(format!("{:x};chunk-signature={signature}\r\n", chunk.len()).as_bytes());
+        out.extend_from_slice(chunk);
+        out.extend_from_slice(b"\r\n");
+    }
+    out
+}
+
+fn verdict(fields: &Fields, payload: Payload, body: &[u8]) -> Result<Vec<u8>> {
+    let mut sink = Sink::new(Expected::new(fields, payload)?, None, Kept::default());
+    sink.feed(Bytes::copy_from_slice(body))?;
+    Ok(sink.finish()?.keep.0)
+}
+
+proptest! {
+    #[test]
+    fn a_body_altered_in_one_bit_is_refused_by_each_digest(
+        data in vec(any::<u8>(), 1..40), at in any::<Index>(), bit in 0u8..8,
+    ) {
+        let mut other = data.clone();
+        other[at.index(data.len())] ^= 1 << bit;
+        let (length, md5) = (data.len().to_string(), data_encoding::BASE64.encode(&Md5::digest(&data)));
+        let hashed = || Payload::Sha256(sha2::Sha256::digest(&data).into());
+        let plain = Fields::from([("content-length", length.as_str())]);
+        let digested = Fields::from([("content-length", length.as_str()), ("content-md5", md5.as_str())]);
+        prop_assert_eq!(verdict(&plain, hashed(), &data), Ok(data.clone()));
+        prop_assert_eq!(verdict(&plain, hashed(), &other).unwrap_err().code, ErrorCode::XAmzContentSHA256Mismatch);
+        prop_assert_eq!(verdict(&digested, Payload::Unsigned, &data), Ok(data.clone()));
+        prop_assert_eq!(verdict(&digested, Payload::Unsigned, &other).unwrap_err().code, ErrorCode::BadDigest);
+    }
+
+    #[test]
+    fn signed_chunks_altered_in_data_or_signature_are_refused(
+        data in vec(any::<u8>(), 1..40), at in any::<Index>(), bit in 0u8..8, wangsu in any::<bool>(),
+    ) {
+        let scheme = if wangsu { &WOS4 } else { &AWS4 };
+        let length = data.len().to_string();
+        let fields = Fields::from([("x-amz-decoded-content-length", length.as_str())]);
+        let sent = signed_chunks(scheme, &data);
+        prop_assert_eq!(verdict(&fields, Payload::ChunkedSigned(signer(scheme)), &sent), Ok(data));
+        let mut other = sent.clone();
+        other[at.index(sent.len())] ^= 1 << bit;
+        // A size may be written in upper case, with the same meaning.
+        prop_assume!(!other.eq_ignore_ascii_case(&sent));
+        let altered = verdict(&fields, Payload::ChunkedSigned(signer(scheme)), &other);
+        prop_assert!(altered.is_err(), "{:?}", String::from_utf8_lossy(&other));
     }
 }

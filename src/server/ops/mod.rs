@@ -90,7 +90,7 @@ impl Context {
         Ok(self.fields.text(header)?.map(ETagList::parse))
     }
 
-    // The checksum headers of complete are those of the object, not of the document.
+    // The checksum headers of an upload are those of the object, not of the document.
     fn complete_expected(&self) -> Result<Expected> {
         Expected::without_checksum(&self.fields, self.payload.clone())
     }

@@ -16,6 +16,7 @@ use crate::server::dialect::Dialect;
 use crate::server::fault::Fault;
 use crate::server::fault::Result;
 use crate::server::ops::Context;
+use crate::server::ops::DOCUMENT_BYTES_MAX;
 use crate::server::ops::PART_BYTES_MIN;
 use crate::server::ops::copy::checksum_algorithm;
 use crate::server::ops::copy::full;
@@ -38,8 +39,8 @@ use crate::wire::xml;
 /// Bytes; ten thousand parts, each with number, tag and a SHA-256.
 const COMPLETE_BYTES_MAX: u64 = 4 << 20;
 
-/// `POST /b/k?uploads`.
-pub async fn create(context: &Context, name: Name) -> Result<Response> {
+/// `POST /b/k?uploads`. Its body is empty; a digest of it is compared as any other.
+pub async fn create(context: &Context, name: Name, body: RequestBody) -> Result<Response> {
     if context.strict && !context.fields.has("content-length") {
         return Err(ErrorCode::MissingContentLength.into());
     }
@@ -47,6 +48,11 @@ pub async fn create(context: &Context, name: Name) -> Result<Response> {
     let class = context.storage_class()?;
     context.backend.check_room()?;
     let asked = checksum_algorithm(context)?;
+    if context.fields.has("content-length") {
+        let bucket = name.bucket.clone();
+        context.backend.read(move |snapshot| snapshot.require_bucket(&bucket)).await?;
+        receive::document(body, context.complete_expected()?, DOCUMENT_BYTES_MAX).await?;
+    }
     let (algorithm, scope) = (asked.unwrap_or(DEFAULT_CHECKSUM), checksum_scope(context, asked)?);
     let mut record = UploadRecord { initiated: context.millis(), attributes, checksum: Some((algorithm, scope)) };
     let protection = record.attributes.protection();

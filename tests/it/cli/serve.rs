@@ -7,6 +7,8 @@ use rustix::process::Signal;
 use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
+use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Child;
@@ -91,6 +93,49 @@ fn keys_of_the_environment_are_used_and_not_kept() {
     let ran = run(command.env("BRIGADE_SECRET_ACCESS_KEY", "hush"));
     ran.refused(2, &["BRIGADE_ACCESS_KEY_ID is not"]);
     assert!(!ran.stderr.contains("hush"));
+}
+
+#[test]
+fn a_second_pair_for_reading_is_whole_and_another_one() {
+    let home = TempDir::new().unwrap();
+    let (id, secret) = ("BRIGADE_READ_ONLY_ACCESS_KEY_ID", "BRIGADE_READ_ONLY_SECRET_ACCESS_KEY");
+    run(serve(home.path(), "data").env(id, "id")).refused(2, &[id, secret, "set both"]);
+    let ran = run(serve(home.path(), "data").env(secret, "hush"));
+    ran.refused(2, &[id, secret, "set both"]);
+    assert!(!ran.stderr.contains("hush"));
+    let mut same = serve(home.path(), "data");
+    same.env(id, "id").env(secret, "a").env("BRIGADE_ACCESS_KEY_ID", "id").env("BRIGADE_SECRET_ACCESS_KEY", "b");
+    run(&mut same).refused(2, &[id, "each pair its own"]);
+}
+
+#[test]
+fn each_request_is_a_line_of_the_log_without_its_signature() {
+    let home = TempDir::new().unwrap();
+    let mut command = serve(home.path(), "data --listen 127.0.0.1:0 --dialect wos --log-file log");
+    let (mut served, lines) = Served::start(command.env("BRIGADE_LOG", "debug"));
+    let (_, address) = lines.last().unwrap().split_once("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = "GET /bkt/k?AccessKey=a&Expires=1&Signature=hush&contentType=b HTTP/1.1\r\nhost: h\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut status = String::new();
+    BufReader::new(&stream).read_line(&mut status).unwrap();
+    assert_eq!(status, "HTTP/1.1 400 Bad Request\r\n");
+    drop(stream);
+    assert_eq!(served.signal(Signal::TERM), Some(0));
+    let log = fs::read_to_string(home.path().join("log")).unwrap();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("dialect=JSS")).collect();
+    let [line] = lines.as_slice() else { panic!("one line, and not: {log}") };
+    for part in [
+        "jingdong",
+        "GET",
+        "/bkt/k?AccessKey=a&Expires=1&Signature=..&contentType=b",
+        "400",
+        "ExpiredToken",
+        "request_id",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!log.contains("hush"));
 }
 
 #[test]

@@ -3,10 +3,11 @@
 //! Each test ends by asking whether the server goes on.
 
 mod bodies;
+mod dialects;
 mod encryption;
 mod hostile;
 mod listing;
 mod objects;
-mod raw;
+pub mod raw;
 mod starting;
 mod uploads;

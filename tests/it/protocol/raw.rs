@@ -4,6 +4,7 @@ use brigade::base::clock;
 use brigade::http::server::Limits;
 use brigade::server::Options;
 use brigade::server::Server;
+use brigade::server::Usage;
 use brigade::server::keys::Keys;
 use brigade::wire::date::AmzDate;
 use brigade::wire::sigv4;
@@ -33,7 +34,9 @@ pub struct Running {
     pub addr: SocketAddr,
     runtime: Runtime,
     server: Option<Server>,
-    data: TempDir,
+    options: Options,
+    // Goes away with the server.
+    _data: TempDir,
 }
 
 impl Running {
@@ -42,10 +45,16 @@ impl Running {
     }
 
     pub fn with(limits: Limits) -> Self {
+        Self::open(limits, |options| options)
+    }
+
+    /// One that is started with other options.
+    pub fn open(limits: Limits, change: impl FnOnce(Options) -> Options) -> Self {
         let runtime = Runtime::new().unwrap();
         let data = tempfile::tempdir().unwrap();
-        let server = runtime.block_on(Server::start_with(options(&data), limits)).unwrap();
-        Self { addr: server.addr(), runtime, server: Some(server), data }
+        let options = change(options(&data));
+        let server = runtime.block_on(Server::start_with(options.clone(), limits)).unwrap();
+        Self { addr: server.addr(), runtime, server: Some(server), options, _data: data }
     }
 
     /// Ends it properly and starts it again on the same data.
@@ -57,24 +66,29 @@ impl Running {
     pub fn restart_after(&mut self, change: impl FnOnce(&Path)) {
         let server = self.server.take().unwrap();
         self.runtime.block_on(server.shutdown());
-        change(self.data.path());
-        let server = self.runtime.block_on(Server::start(options(&self.data))).unwrap();
+        change(self.options.data.as_path());
+        let server = self.runtime.block_on(Server::start(self.options.clone())).unwrap();
         self.addr = server.addr();
         self.server = Some(server);
+    }
+
+    /// Where everything is kept.
+    pub fn data(&self) -> &Path {
+        &self.options.data
+    }
+
+    /// How much the bucket `bkt` holds.
+    pub fn usage(&self) -> Usage {
+        self.runtime.block_on(self.server.as_ref().unwrap().usage("bkt")).unwrap()
     }
 
     pub fn requests(&self, operation: &str) -> u64 {
         self.server.as_ref().unwrap().requests().get(operation).copied().unwrap_or(0)
     }
 
-    /// Its data directory.
-    pub fn data(&self) -> &Path {
-        self.data.path()
-    }
-
     /// How many bytes of objects there are on disk.
     pub fn blob_files(&self) -> usize {
-        let dirs = std::fs::read_dir(self.data.path().join("blobs")).unwrap();
+        let dirs = std::fs::read_dir(self.options.data.join("blobs")).unwrap();
         dirs.map(|dir| std::fs::read_dir(dir.unwrap().path()).unwrap().count()).sum()
     }
 
