@@ -121,7 +121,7 @@ async fn all_steps(reached: &Reached, prefix: &str, report: &mut Report) -> Resu
     let key = probe::scratch_key(prefix);
     let steps = Steps { store: &client, key: &key, facts: &facts };
     steps.all(report).await;
-    report.ok("checksums", format!("{}: {}", reached.integrity().name(), "what was sent was taken so"));
+    report.ok("checksums", format!("{}, as what was sent was protected", reached.integrity().name()));
     capabilities(&facts, &verdicts, provider, report);
     clean_up(&client, prefix, &key, report).await;
     report.facts = Some(facts);
@@ -134,17 +134,12 @@ async fn list(store: &dyn Store, prefix: &str, place: &Place, report: &mut Repor
     match timely(store.list_objects(&request)).await {
         Ok(page) => {
             report.ok("connection", format!("{} answers", place.endpoint));
-            report.ok("credentials", "accepted, and the clocks agree");
+            report.ok("credentials", "accepted");
             report.ok("list", format!("bucket {:?} can be listed", place.bucket));
             Some(page.objects.into_iter().next().map(|object| object.key))
         }
         Err(error) => {
-            let what = match error.kind {
-                Kind::BadCredentials => "credentials",
-                Kind::ClockSkew => "clock",
-                Kind::Network | Kind::Protocol | Kind::NotImplemented => "connection",
-                _ => "list",
-            };
+            let what = failed_step(&error.kind);
             let line = check::explain(&error, place);
             let (finding, remedy) = line.rsplit_once("; ").unwrap_or((&line, ""));
             report.add(Level::Error, what, finding, Some(remedy).filter(|remedy| !remedy.is_empty()));
@@ -153,15 +148,37 @@ async fn list(store: &dyn Store, prefix: &str, place: &Place, report: &mut Repor
     }
 }
 
+/// What a listing that fails for this reason has not even come to.
+fn failed_step(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::BadCredentials => "credentials",
+        Kind::ClockSkew => "clock",
+        Kind::Network | Kind::Protocol | Kind::NotImplemented => "connection",
+        Kind::NotFound
+        | Kind::NoSuchBucket
+        | Kind::NoSuchUpload
+        | Kind::PreconditionFailed
+        | Kind::Conflict
+        | Kind::AccessDenied
+        | Kind::InvalidRange
+        | Kind::TooLarge
+        | Kind::InvalidKey
+        | Kind::MetadataTooLarge
+        | Kind::InvalidPart
+        | Kind::Throttled(_)
+        | Kind::Unavailable
+        | Kind::Corrupt
+        | Kind::Archived
+        | Kind::Invalid => "list",
+    }
+}
+
 fn not_written(error: &store::Error, report: &mut Report) {
-    match error.kind {
-        Kind::AccessDenied => report.add(
-            Level::Warning,
-            "write",
-            format!("denied: {}", error.message),
-            Some("grant these credentials s3:PutObject and s3:DeleteObject, or mount with --read-only"),
-        ),
-        _ => report.add(Level::Error, "write", error.to_string(), Some("mount with --read-only, or ask the provider")),
+    if error.kind == Kind::AccessDenied {
+        let remedy = "grant these credentials s3:PutObject and s3:DeleteObject, or mount with --read-only";
+        report.add(Level::Warning, "write", format!("denied: {}", error.message), Some(remedy));
+    } else {
+        report.add(Level::Error, "write", error.to_string(), Some("mount with --read-only, or ask the provider"));
     }
 }
 
