@@ -115,8 +115,10 @@ impl Reached {
 // The bucket that a user named.
 async fn remote(bucket: &str, endpoint: &Endpoint) -> Result<Reached, Error> {
     let (profile, provider) = (endpoint.profile.as_deref(), endpoint.provider);
-    let region = match &endpoint.region {
-        Some(region) => Some(region.clone()),
+    let named_by_host = endpoint.url.as_ref().and_then(client::region_of_host);
+    let region = match endpoint.region.clone().or(named_by_host) {
+        Some(region) => Some(region),
+        // Meant for Amazon's regions, mostly: what the endpoint says goes before.
         None => credentials::aws_region(profile).await,
     };
     let credentials = AwsChain::new(profile).await;

@@ -139,6 +139,12 @@ impl Client {
     }
 }
 
+/// The region that a vendor's host has in its name (`s3.cn-north-1.jdcloud-oss.com`), if it is known to have one.
+#[must_use]
+pub fn region_of_host(endpoint: &Origin) -> Option<String> {
+    VendorHost::parse(endpoint.host())?.region.map(str::to_owned)
+}
+
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(Op::HeadBucket, "", Kind::Invalid, message)
 }

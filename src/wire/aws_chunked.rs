@@ -186,7 +186,7 @@ impl Decoder {
         match &self.framing {
             Framing::Unsigned => {}
             Framing::Signed(_) | Framing::SignedTrailer(_) => {
-                let signature = extension.trim().strip_prefix("chunk-signature=").ok_or(Error::Signature)?;
+                let signature = extension.strip_prefix("chunk-signature=").ok_or(Error::Signature)?;
                 self.chunk = Some(Chunk { signature: signature.to_owned(), sha256: Sha256::new() });
             }
         }
