@@ -63,7 +63,7 @@ async fn facts_found(reached: &Reached, plan: &Plan) -> Result<Option<Facts>, Er
     }
     match probe::probe(&reached.asking_client()?, &provider.facts, &plan.vfs.prefix).await {
         Ok(findings) => {
-            tracing::info!(endpoint = reached.place.endpoint, found = ?findings.verdicts, "asked what the store can do");
+            tracing::debug!(endpoint = reached.place.endpoint, found = ?findings.verdicts, "asked what the store can do");
             Ok(Some(findings.facts))
         }
         // Whoever may not write can still read.

@@ -13,5 +13,6 @@ mod mounted;
 #[path = "../support/program.rs"]
 mod program;
 mod programs;
+mod seeds;
 #[path = "../support/speech.rs"]
 mod speech;

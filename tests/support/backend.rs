@@ -2,6 +2,7 @@
 
 use brigade::server::Options;
 use brigade::server::Server;
+use brigade::server::Usage;
 use brigade::server::keys::Keys;
 use std::process::Command;
 use tempfile::TempDir;
@@ -32,6 +33,17 @@ impl Backend {
 
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.server.as_ref().expect("it runs").addr())
+    }
+
+    /// How many requests there were of an operation, by S3's name of it.
+    pub fn requests(&self, operation: &str) -> u64 {
+        self.server.as_ref().expect("it runs").requests().get(operation).copied().unwrap_or(0)
+    }
+
+    /// How much [`BUCKET`] holds.
+    pub fn usage(&self) -> Usage {
+        let server = self.server.as_ref().expect("it runs");
+        self.runtime.block_on(server.usage(BUCKET)).expect("the bucket is there")
     }
 
     /// Gives the command what it needs to reach this backend.

@@ -13,7 +13,20 @@ async fn recorded() -> Vec<Seen> {
 }
 
 #[tokio::test]
-async fn seed_000_3_the_id_is_in_every_later_request() {
+async fn seed_000_01_a_post_to_the_key_gives_the_id() {
+    let recorder = Recorder::start(uploads(Documents::S3)).await;
+    let client = client(&recorder, "jdcloud", ENDPOINT);
+    let id = client.create_upload("dir/big.bin", &Headers::default()).await.unwrap();
+    drop(client);
+    assert_eq!(id.0, ID);
+    let seen = recorder.finish().await;
+    let [initiate] = seen.as_slice() else { panic!("one request: {seen:?}") };
+    assert_eq!((initiate.method.as_str(), initiate.path.as_str()), ("POST", "/dir/big.bin"));
+    assert_eq!(initiate.query, "uploads");
+}
+
+#[tokio::test]
+async fn seed_000_03_the_id_is_in_every_later_request() {
     let seen = recorded().await;
     assert_eq!(seen.len(), 4);
     assert_eq!(seen[0].query_value("uploadId"), None);
@@ -21,7 +34,7 @@ async fn seed_000_3_the_id_is_in_every_later_request() {
 }
 
 #[tokio::test]
-async fn seed_000_4_bucket_and_region_are_in_the_host() {
+async fn seed_000_04_bucket_and_region_are_in_the_host() {
     for seen in recorded().await {
         assert_eq!(seen.believed_host, "my-bucket.s3.cn-south-1.jdcloud-oss.com");
         assert_eq!(seen.path, "/dir/big.bin");
@@ -30,7 +43,7 @@ async fn seed_000_4_bucket_and_region_are_in_the_host() {
 }
 
 #[tokio::test]
-async fn seed_000_5_requests_are_signed_and_dated() {
+async fn seed_000_05_requests_are_signed_and_dated() {
     for seen in recorded().await {
         verify_v4(&seen);
         let date = seen.header("date").unwrap();
@@ -40,14 +53,14 @@ async fn seed_000_5_requests_are_signed_and_dated() {
 }
 
 #[tokio::test]
-async fn seed_000_6_initiate_has_no_parameters_and_no_body() {
+async fn seed_000_06_initiate_has_no_parameters_and_no_body() {
     let seen = recorded().await;
     assert_eq!((seen[0].method.as_str(), seen[0].query.as_str()), ("POST", "uploads"));
     assert!(seen[0].body.is_empty());
 }
 
 #[tokio::test]
-async fn seed_000_7_the_length_of_nothing_is_told() {
+async fn seed_000_07_the_length_of_nothing_is_told() {
     let seen = recorded().await;
     assert_eq!(seen[0].header("content-length"), Some("0"));
     assert_eq!(seen[0].header("transfer-encoding"), None);

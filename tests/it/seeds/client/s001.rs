@@ -15,7 +15,7 @@ async fn recorded() -> Vec<Seen> {
 }
 
 #[tokio::test]
-async fn seed_001_3_the_id_serves_part_complete_list_and_abort() {
+async fn seed_001_03_the_id_serves_part_complete_list_and_abort() {
     let recorder = Recorder::start(uploads(Documents::Wos)).await;
     let client = client(&recorder, "wos", ENDPOINT);
     upload(&client).await.unwrap();
@@ -31,7 +31,7 @@ async fn seed_001_3_the_id_serves_part_complete_list_and_abort() {
 }
 
 #[tokio::test]
-async fn seed_001_7_the_bucket_is_in_the_host() {
+async fn seed_001_07_the_bucket_is_in_the_host() {
     for seen in recorded().await {
         assert_eq!(seen.believed_host, "my-bucket.s3-cn-east-1.wcsapi.com");
         assert_eq!(seen.path, "/dir/big.bin");

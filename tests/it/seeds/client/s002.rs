@@ -20,7 +20,7 @@ async fn recorded() -> Vec<Seen> {
 }
 
 #[tokio::test]
-async fn seed_002_1_an_upload_goes_on_from_its_id_with_the_parts_that_are_missing() {
+async fn seed_002_01_an_upload_goes_on_from_its_id_with_the_parts_that_are_missing() {
     let recorder = Recorder::start(uploads(Documents::Jss)).await;
     let id = UploadId(ID.into());
     // A client that has only the id, as after a restart.
@@ -52,7 +52,7 @@ async fn write(store: Arc<dyn Store>, part_bytes: u64, bytes: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seed_002_2_a_large_file_is_sent_in_parts() {
+async fn seed_002_02_a_large_file_is_sent_in_parts() {
     let recorder = Recorder::start(uploads(Documents::Jss)).await;
     let bytes = 500_000_000;
     write(Arc::new(client(&recorder, "jss", ENDPOINT)), 64 * PART, bytes).await;
@@ -64,7 +64,7 @@ async fn seed_002_2_a_large_file_is_sent_in_parts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seed_002_3_only_the_part_that_was_cut_is_sent_again() {
+async fn seed_002_03_only_the_part_that_was_cut_is_sent_again() {
     let answers = uploads(Documents::Jss);
     let cut = Mutex::new(false);
     let recorder = Recorder::start(move |seen: &Seen| {
@@ -87,7 +87,7 @@ async fn seed_002_3_only_the_part_that_was_cut_is_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seed_002_4_parts_go_out_before_the_size_is_known() {
+async fn seed_002_04_parts_go_out_before_the_size_is_known() {
     let recorder = Recorder::start(uploads(Documents::Jss)).await;
     let store: Arc<dyn Store> = Arc::new(client(&recorder, "jss", ENDPOINT));
     let stream = Stream::new(writing(store, PART), Arc::new(Fixed));
@@ -102,7 +102,7 @@ async fn seed_002_4_parts_go_out_before_the_size_is_known() {
 }
 
 #[tokio::test]
-async fn seed_002_5_the_id_drives_part_combine_terminate_and_list() {
+async fn seed_002_05_the_id_drives_part_combine_terminate_and_list() {
     let recorder = Recorder::start(uploads(Documents::Jss)).await;
     let client = client(&recorder, "jss", ENDPOINT);
     upload(&client).await.unwrap();
@@ -119,7 +119,7 @@ async fn seed_002_5_the_id_drives_part_combine_terminate_and_list() {
 }
 
 #[tokio::test]
-async fn seed_002_6_both_hosts_are_understood() {
+async fn seed_002_06_both_hosts_are_understood() {
     for host in ["s.jcloud.com", "s-bj.jcloud.com"] {
         for (endpoint, path) in
             [(host.to_owned(), "/my-bucket/dir/big.bin"), (format!("my-bucket.{host}"), "/dir/big.bin")]

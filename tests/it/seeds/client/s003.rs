@@ -14,13 +14,13 @@ async fn part(bytes: usize) -> (Part, Seen) {
 }
 
 #[tokio::test]
-async fn seed_003_1_a_part_names_its_upload_and_number() {
+async fn seed_003_01_a_part_names_its_upload_and_number() {
     let (_, seen) = part(10).await;
     assert_eq!((seen.method.as_str(), seen.query), ("PUT", format!("partNumber=7&uploadId={ID}")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seed_003_7_a_write_that_fails_leaves_no_upload_behind() {
+async fn seed_003_07_a_write_that_fails_leaves_no_upload_behind() {
     let answers = uploads(Documents::S3);
     let recorder = Recorder::start(move |seen: &Seen| match seen.query_value("partNumber") {
         Some("2") => Reply::ok(Documents::S3.refusal()).with_status(403),
@@ -41,7 +41,7 @@ async fn seed_003_7_a_write_that_fails_leaves_no_upload_behind() {
 }
 
 #[tokio::test]
-async fn seed_003_9_the_length_is_told() {
+async fn seed_003_09_the_length_is_told() {
     for bytes in [0, 10, 3 * MIB] {
         let (part, seen) = part(bytes).await;
         assert_eq!(seen.header("content-length"), Some(bytes.to_string().as_str()));

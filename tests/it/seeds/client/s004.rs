@@ -14,7 +14,7 @@ async fn recorded() -> Vec<Seen> {
 }
 
 #[tokio::test]
-async fn seed_004_1_bucket_and_region_are_in_the_older_host_too() {
+async fn seed_004_01_bucket_and_region_are_in_the_older_host_too() {
     for seen in recorded().await {
         assert_eq!(seen.believed_host, "my-bucket.s3.cn-east-2.jcloudcs.com");
         assert_eq!(seen.path, "/dir/big.bin");
@@ -22,14 +22,14 @@ async fn seed_004_1_bucket_and_region_are_in_the_older_host_too() {
 }
 
 #[tokio::test]
-async fn seed_004_2_requests_are_signed_for_its_region() {
+async fn seed_004_02_requests_are_signed_for_its_region() {
     for seen in recorded().await {
         assert_eq!(verify_v4(&seen), "cn-east-2");
     }
 }
 
 #[tokio::test]
-async fn seed_004_4_classes_that_this_host_lacks_are_never_sent() {
+async fn seed_004_04_classes_that_this_host_lacks_are_never_sent() {
     let recorder = Recorder::start(uploads(Documents::S3)).await;
     let client = client(&recorder, "jdcloud", ENDPOINT);
     let with = |class: &str| Headers { storage_class: Some(class.into()), ..Headers::default() };
@@ -47,12 +47,12 @@ async fn seed_004_4_classes_that_this_host_lacks_are_never_sent() {
 }
 
 #[tokio::test]
-async fn seed_004_5_no_body_is_sent_after_a_refusal() {
+async fn seed_004_05_no_body_is_sent_after_a_refusal() {
     a_refused_body_is_not_sent("jdcloud", ENDPOINT, Documents::S3).await;
 }
 
 #[tokio::test]
-async fn seed_004_7_the_id_is_in_every_later_request() {
+async fn seed_004_07_the_id_is_in_every_later_request() {
     let seen = recorded().await;
     assert!(seen[1..].iter().all(|seen| seen.query_value("uploadId") == Some(ID)));
     assert_eq!(numbers(&seen), ["1", "2"]);
