@@ -2,7 +2,7 @@
 //!
 //! It repeats a request only after learning something that makes the next one another request: the store's clock,
 //! the bucket's region, fresh keys. Repeating for luck is [`crate::store::layers::retry`]'s. Here is what a client is
-//! made of; [`send`] sends, [`calls`] are the operations, [`copies`] those that other stores lack.
+//! made of; `send` sends, `calls` are the operations, `copies` those that some stores lack.
 
 mod body;
 mod calls;

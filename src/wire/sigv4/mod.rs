@@ -73,6 +73,8 @@ pub const STREAMING_SIGNED: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
 pub const STREAMING_SIGNED_TRAILER: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
 /// Payload hash of a body in unsigned chunks with a trailer.
 pub const STREAMING_UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+/// The most headers that are signed; requests with as many are taken by no server.
+const SIGNED_HEADERS_MAX: usize = 256;
 /// SHA-256 of nothing, in hex.
 pub const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -300,6 +302,9 @@ pub fn string_to_sign(scheme: &Scheme, time: &AmzDate, scope: &Scope, canonical_
 /// Reads a list of signed header names; they must be lower case, sorted or not, each once: the canonical request has a
 /// header's value for each time that it is named, so that few names and one long value would take half a gigabyte.
 fn parse_signed_headers(list: &str) -> Result<Vec<String>, ParseError> {
+    if list.split(';').count() > SIGNED_HEADERS_MAX {
+        return Err(ParseError::Malformed("SignedHeaders"));
+    }
     let names: Vec<String> = list.split(';').map(str::to_owned).collect();
     let is_name = |name: &String| !name.is_empty() && !name.bytes().any(|byte| byte.is_ascii_uppercase());
     let different: BTreeSet<&str> = names.iter().map(String::as_str).collect();

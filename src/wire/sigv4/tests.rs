@@ -409,3 +409,21 @@ proptest! {
         let _ = Authorization::parse(&AWS4, &text);
     }
 }
+
+#[test]
+fn more_signed_headers_than_a_request_can_have_are_refused() {
+    let header = |names: usize| {
+        let names: Vec<String> = (0..names).map(|at| format!("h{at}")).collect();
+        format!(
+            "AWS4-HMAC-SHA256 Credential=A/20130524/r/s3/aws4_request,SignedHeaders={},Signature={}",
+            names.join(";"),
+            "0".repeat(64)
+        )
+    };
+    assert_eq!(
+        Authorization::parse(&AWS4, &header(SIGNED_HEADERS_MAX)).unwrap().signed_headers.len(),
+        SIGNED_HEADERS_MAX
+    );
+    let refused = Authorization::parse(&AWS4, &header(SIGNED_HEADERS_MAX + 1));
+    assert_eq!(refused, Err(ParseError::Malformed("SignedHeaders")));
+}

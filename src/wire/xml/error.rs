@@ -41,7 +41,9 @@ impl Document for ErrorDocument {
                 "RequestId" => error.request_id = Some(child.text),
                 "HostId" => error.host_id = Some(child.text),
                 "Region" => error.region = Some(child.text),
-                _ => error.details.push((child.name, child.text)),
+                // What is no name could not be written again.
+                name if is_name(name) => error.details.push((child.name, child.text)),
+                _ => {}
             }
         }
         Ok(error)

@@ -127,6 +127,10 @@ fn read_checksums(element: &tree::Element) -> Checksums {
     let named = |child: &tree::Element| {
         let algorithm =
             child.name.strip_prefix("Checksum").filter(|rest| !matches!(*rest, "" | "Type" | "Algorithm"))?;
+        // What is no name could not be written again.
+        if !out::is_name(&child.name) {
+            return None;
+        }
         Some((algorithm.to_owned(), child.text.clone()))
     };
     element.children.iter().filter_map(named).collect()

@@ -328,3 +328,17 @@ fn hostile_documents_are_refused() {
     assert_eq!(Delete::parse(deep.as_bytes()), Err(Error::TooLarge));
     assert_eq!(Delete::parse(b"<Delete>\xff</Delete>"), Err(Error::Malformed("the document is not UTF-8".into())));
 }
+
+#[test]
+fn elements_that_could_not_be_written_again_are_passed_over() {
+    let error = ErrorDocument::parse(b"<Error><Code>a</Code><Reso<a>b</Reso<a><Bucket>c</Bucket></Error>");
+    if let Ok(error) = error {
+        assert!(error.details.iter().all(|(name, _)| name == "Bucket"), "{error:?}");
+        assert!(ErrorDocument::parse(error.write().as_bytes()).is_ok());
+    }
+    let copy =
+        CopyObjectResult::parse(b"<CopyObjectResult><ETag>a</ETag><ChecksumA=1>b</ChecksumA=1></CopyObjectResult>");
+    if let Ok(copy) = copy {
+        assert!(CopyObjectResult::parse(copy.write().as_bytes()).is_ok(), "{copy:?}");
+    }
+}
