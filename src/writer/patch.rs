@@ -97,10 +97,15 @@ impl Patch {
         self.lock().key.clone()
     }
 
-    /// Whether it holds memory that a commit would give back.
+    /// Whether it holds so much memory that it is better committed than given more. The least that it should get is
+    /// waited for.
     #[must_use]
-    pub fn holds_memory(&self) -> bool {
-        self.lock().overlay.memory_bytes() > 0
+    pub fn holds_enough(&self) -> bool {
+        self.lock().overlay.memory_bytes() >= self.memory_bytes_min()
+    }
+
+    fn memory_bytes_min(&self) -> u64 {
+        SEGMENTS_MIN * self.context.pool.segment_bytes() as u64
     }
 
     /// Takes bytes at any offset, or at the end, as many as memory is free for; says where they are and how many. Never
@@ -109,8 +114,7 @@ impl Patch {
     /// # Errors
     /// [`WriteError::Ended`], [`WriteError::TooLarge`].
     pub fn write(&self, offset: Option<u64>, bytes: &[u8]) -> Result<(u64, usize), WriteError> {
-        let max = (self.context.pool.limit_bytes() / MEMORY_SHARE)
-            .max(SEGMENTS_MIN * self.context.pool.segment_bytes() as u64);
+        let max = (self.context.pool.limit_bytes() / MEMORY_SHARE).max(self.memory_bytes_min());
         let mut state = self.open()?;
         let offset = offset.unwrap_or(state.size);
         self.must_fit(offset, bytes.len() as u64)?;

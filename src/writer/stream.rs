@@ -269,10 +269,15 @@ impl Stream {
             if bytes.is_empty() {
                 return Ok(());
             }
-            self.ship_early();
-            let segment = self.context.pool.take().await;
-            self.lock().tail.add_segment_if_full(segment);
+            self.wait_for_room().await;
         }
+    }
+
+    /// Returns when there is memory for more bytes.
+    pub async fn wait_for_room(self: &Arc<Self>) {
+        self.ship_early();
+        let segment = self.context.pool.take().await;
+        self.lock().tail.add_segment_if_full(segment);
     }
 
     /// Fills the file with zeros up to `end`, waiting for memory.
