@@ -110,7 +110,7 @@ impl Seen {
     }
 
     /// Unmounts and mounts again, so that nothing is remembered.
-    fn remount(self) -> Self {
+    pub fn remount(self) -> Self {
         let Self { mounted, store, runtime, backend, speech } = self;
         mounted.unmount();
         Self { mounted: Self::mount(&backend, speech, &[]), store, runtime, backend, speech }

@@ -74,7 +74,7 @@ fn a_file_is_read_back_through_any_descriptor_while_it_is_written() {
     writer.set_len(5 * MIB as u64).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().len(), 5 * MIB as u64);
     assert_eq!(before.read_at(&mut [0; 10], 6 * MIB as u64).unwrap(), 0, "cut for all");
-    drop(writer);
+    drop((before, writer));
     assert_eq!(fs::read(&path).unwrap().len(), 5 * MIB);
     seen.mounted.unmount();
 }

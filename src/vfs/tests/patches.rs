@@ -15,6 +15,7 @@ use crate::store::memory::Lost;
 use crate::store::memory::Memory;
 use crate::vfs::Error;
 use crate::vfs::Options;
+use crate::vfs::handle::HandleId;
 use crate::vfs::inode::InodeId;
 use crate::vfs::length::Allocation;
 use crate::vfs::setattr::Changes;
@@ -240,7 +241,7 @@ async fn a_change_costs_what_it_is_and_not_what_the_file_is() {
     }
 }
 
-fn place(handle: crate::vfs::handle::HandleId, offset: u64) -> Place {
+fn place(handle: HandleId, offset: u64) -> Place {
     Place { handle, offset }
 }
 
@@ -368,6 +369,28 @@ fn tiny(facts: &Facts) -> Mounted {
     Mounted::over(Arc::new(Memory::with_facts(facts)), options)
 }
 
+/// Copies within the file, in the mount and in the model.
+async fn copy(
+    mounted: &Mounted,
+    handle: HandleId,
+    model: &mut Vec<u8>,
+    (from, to, len): (u64, u64, u64),
+) -> Result<(), TestCaseError> {
+    let left = (model.len() as u64).saturating_sub(from).min(len);
+    match mounted.vfs.copy_range(place(handle, from), place(handle, to), len).await {
+        Ok(copied) => {
+            prop_assert_eq!(copied, left);
+            let from = usize::try_from(from).unwrap().min(model.len());
+            let piece = model[from..from + usize::try_from(left).unwrap()].to_vec();
+            if !piece.is_empty() {
+                replace(model, to, &piece);
+            }
+        }
+        Err(error) => prop_assert!(matches!(error, Error::Invalid(_)) && from.abs_diff(to) < left, "{error}"),
+    }
+    Ok(())
+}
+
 async fn play(facts: &Facts, steps: Vec<Step>) -> Result<(), TestCaseError> {
     let mounted = tiny(facts);
     mounted.write("f", b"").await.unwrap();
@@ -394,20 +417,7 @@ async fn play(facts: &Facts, steps: Vec<Step>) -> Result<(), TestCaseError> {
                 replace(&mut model, at, &vec![0; usize::try_from(len).unwrap()]);
             }
             Step::Copy(from, to, len) => {
-                let left = (model.len() as u64).saturating_sub(from).min(len);
-                match mounted.vfs.copy_range(place(handle, from), place(handle, to), len).await {
-                    Ok(copied) => {
-                        prop_assert_eq!(copied, left);
-                        let from = usize::try_from(from).unwrap().min(model.len());
-                        let piece = model[from..from + usize::try_from(left).unwrap()].to_vec();
-                        if !piece.is_empty() {
-                            replace(&mut model, to, &piece);
-                        }
-                    }
-                    Err(error) => {
-                        prop_assert!(matches!(error, Error::Invalid(_)) && from.abs_diff(to) < left, "{error}")
-                    }
-                }
+                copy(&mounted, handle, &mut model, (from, to, len)).await?;
             }
             Step::Read(at) => {
                 let from = usize::try_from(at).unwrap().min(model.len());
