@@ -96,7 +96,7 @@ impl Vfs {
             if is_directory(&source) {
                 self.rename_directory(&from, &to, &source, replaced.as_ref()).await?;
             } else {
-                self.rename_file(&from, &to, &source, replaced.as_ref()).await?;
+                self.rename_file(&from, &to, &source, replaced.as_ref(), target).await?;
             }
         }
         self.touch_directory(&from.directory);
@@ -113,6 +113,7 @@ impl Vfs {
         to: &Place,
         source: &Arc<Inode>,
         replaced: Option<&Arc<Inode>>,
+        target: Target,
     ) -> Result<()> {
         let (stream, stored) = {
             let state = source.state();
@@ -120,7 +121,9 @@ impl Vfs {
         };
         if let Some(stream) = stream {
             if !stored && !stream.has_begun() {
-                // No request has named it yet: it will simply be committed under the new name.
+                // No request has named it yet: it will simply be committed under the new name. That the old one had to be
+                // free says nothing of the new one.
+                source.state().exclusive = target == Target::MustBeFree;
                 self.exchange_names(from, to, replaced).await;
                 return Ok(());
             }

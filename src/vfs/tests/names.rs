@@ -1,5 +1,6 @@
 //! Names: directories, renames, removals, links, keys that are no names.
 
+use super::harness::EXCLUSIVE;
 use super::harness::Mounted;
 use super::harness::OWNER;
 use super::harness::READ;
@@ -270,4 +271,19 @@ async fn names_that_cannot_be_keys_are_refused() {
     }
     let deep = format!("{}/{}", path.trim_start_matches('/'), "x".repeat(100));
     assert!(matches!(mounted.create(&deep).await, Err(Error::NameTooLong)), "a key has 1024 bytes at most");
+}
+
+#[tokio::test]
+async fn a_new_file_that_had_to_be_new_replaces_another_by_rename() {
+    let mounted = Mounted::new();
+    mounted.write("old", b"old").await.unwrap();
+    let (parent, name) = mounted.place("new").await.unwrap();
+    let made = mounted.vfs.create(parent, name, OWNER, EXCLUSIVE).await.unwrap();
+    let handle = made.1.handle;
+    mounted.write_at(handle, 0, b"new").await.unwrap();
+    mounted.rename("new", "old").await.unwrap();
+    mounted.close(handle).await.unwrap();
+    assert_eq!(mounted.store.bytes("old").unwrap(), "new");
+    assert_eq!(mounted.names("").await, ["old"]);
+    assert_eq!(mounted.store.keys(), ["old"]);
 }
