@@ -165,6 +165,15 @@ impl Segment {
         taken
     }
 
+    /// Replaces bytes that have been filled in.
+    ///
+    /// # Panics
+    /// When there are not so many behind `at`.
+    pub fn overwrite(&mut self, at: usize, bytes: &[u8]) {
+        let filled = &mut self.buffer.as_mut().expect("it is not being dropped")[..self.len];
+        filled[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
     /// Bytes that still fit.
     #[must_use]
     pub fn room(&self) -> usize {

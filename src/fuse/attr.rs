@@ -3,6 +3,7 @@
 use crate::vfs::Entry;
 use crate::vfs::attr::Kind;
 use crate::vfs::handle::Access;
+use crate::vfs::length::Allocation;
 use crate::vfs::open::How;
 use crate::vfs::open::Pages;
 use fuser::FileAttr;
@@ -11,6 +12,8 @@ use fuser::FopenFlags;
 use fuser::INodeNo;
 use fuser::OpenAccMode;
 use fuser::OpenFlags;
+use fuser::WriteFlags;
+use rustix::fs::FallocateFlags;
 use rustix::fs::OFlags;
 use std::time::UNIX_EPOCH;
 
@@ -83,6 +86,27 @@ pub fn how(flags: i32, thread: u32) -> How {
     };
     let flags = OFlags::from_bits_retain(flags.cast_unsigned());
     How { access, truncate: flags.contains(OFlags::TRUNC), exclusive: flags.contains(OFlags::EXCL), thread }
+}
+
+/// Whether a write goes to the end of the file wherever it is by now. What comes from the page cache has its place.
+#[must_use]
+pub fn appends(flags: OpenFlags, write: WriteFlags) -> bool {
+    let flags = OFlags::from_bits_retain(flags.0.cast_unsigned());
+    flags.contains(OFlags::APPEND) && !write.contains(WriteFlags::FUSE_WRITE_CACHE)
+}
+
+/// What `fallocate` asks for, if it can be done.
+#[must_use]
+pub fn allocation(mode: i32) -> Option<Allocation> {
+    let mode = FallocateFlags::from_bits_retain(mode.cast_unsigned());
+    let (keep, punch, zero) = (FallocateFlags::KEEP_SIZE, FallocateFlags::PUNCH_HOLE, FallocateFlags::ZERO_RANGE);
+    match mode {
+        mode if mode.is_empty() => Some(Allocation::Extend),
+        mode if mode == keep => Some(Allocation::Reserve),
+        mode if mode == zero => Some(Allocation::Zero),
+        mode if mode == punch | keep || mode == zero | keep => Some(Allocation::PunchHole),
+        _ => None,
+    }
 }
 
 /// What the kernel may keep of an open file. Writes go past the page cache: copying them into it costs as much as sending

@@ -2,6 +2,8 @@
 
 use crate::base::clock;
 use crate::fuse::attr::BLOCK_BYTES;
+use crate::fuse::attr::allocation;
+use crate::fuse::attr::appends;
 use crate::fuse::attr::dot_attr;
 use crate::fuse::attr::file_attr;
 use crate::fuse::attr::file_type;
@@ -22,8 +24,10 @@ use crate::vfs::readdir::Detail;
 use crate::vfs::readdir::Room;
 use crate::vfs::rename::Target;
 use crate::vfs::setattr::Changes;
+use crate::vfs::transfer::Place;
 use fuser::AccessFlags;
 use fuser::BsdFileFlags;
+use fuser::CopyFileRangeFlags;
 use fuser::Errno;
 use fuser::FileHandle;
 use fuser::Filesystem;
@@ -65,6 +69,9 @@ const BACKGROUND_MAX: u16 = 64;
 
 /// Blocks that a bucket is said to have: 1 PiB. Larger numbers overflow in some installers.
 const BLOCKS: u64 = 1 << 30;
+
+/// Bytes of one `copy_file_range` at most: the answer has 32 bits.
+const COPY_BYTES_MAX: u64 = 2 << 30;
 
 /// Files that a bucket is said to have room for.
 const FILES: u64 = 1_000_000_000;
@@ -135,7 +142,8 @@ impl Filesystem for Ops {
             | InitFlags::FUSE_READDIRPLUS_AUTO
             | InitFlags::FUSE_ASYNC_DIO
             | InitFlags::FUSE_PARALLEL_DIROPS
-            | InitFlags::FUSE_CACHE_SYMLINKS;
+            | InitFlags::FUSE_CACHE_SYMLINKS
+            | InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP;
         // An older kernel that lacks one of them is served without it.
         let offered = config.capabilities() & wanted;
         let too_much = |nearest| io::Error::other(format!("the kernel takes at most {nearest:?}"));
@@ -312,8 +320,8 @@ impl Filesystem for Ops {
         fh: FileHandle,
         offset: u64,
         data: &[u8],
-        _write_flags: WriteFlags,
-        _flags: OpenFlags,
+        write_flags: WriteFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
@@ -321,7 +329,13 @@ impl Filesystem for Ops {
         self.pool.run_now(
             "write",
             reply,
-            || self.vfs.write(handle(fh), req.pid(), offset, data),
+            || {
+                if appends(flags, write_flags) {
+                    self.vfs.append(handle(fh), req.pid(), data)
+                } else {
+                    self.vfs.write(handle(fh), req.pid(), offset, data)
+                }
+            },
             |reply, answer| match answer {
                 Answer::Now(()) => reply.written(written),
                 Answer::Later(work) => self.pool.run("write", reply, work, move |reply, ()| reply.written(written)),
@@ -412,6 +426,44 @@ impl Filesystem for Ops {
     fn fsyncdir(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
         let vfs = self.vfs();
         self.pool.run("fsyncdir", reply, async move { vfs.fsyncdir(inode(ino)).await }, answer_empty);
+    }
+
+    fn fallocate(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        let Some(what) = allocation(mode) else { return reply.error(Errno::EOPNOTSUPP) };
+        let vfs = self.vfs();
+        let work = async move { vfs.fallocate(handle(fh), what, offset, length).await };
+        self.pool.run("fallocate", reply, work, answer_empty);
+    }
+
+    fn copy_file_range(
+        &self,
+        _req: &Request,
+        _ino_in: INodeNo,
+        fh_in: FileHandle,
+        offset_in: u64,
+        _ino_out: INodeNo,
+        fh_out: FileHandle,
+        offset_out: u64,
+        len: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        let vfs = self.vfs();
+        let from = Place { handle: handle(fh_in), offset: offset_in };
+        let to = Place { handle: handle(fh_out), offset: offset_out };
+        let work = async move { vfs.copy_range(from, to, len.min(COPY_BYTES_MAX)).await };
+        self.pool.run("copy_file_range", reply, work, |reply, copied| {
+            reply.written(u32::try_from(copied).expect("no more than was asked for"));
+        });
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {

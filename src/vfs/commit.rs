@@ -16,7 +16,7 @@ use crate::vfs::inode::InodeId;
 use crate::vfs::inode::State;
 use crate::vfs::inode::Version;
 use crate::vfs::listing::Seen;
-use crate::writer::stream::Stream;
+use crate::writer::draft::Draft;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -60,11 +60,22 @@ impl Vfs {
 
     /// Publishes the version that is being written, if there is one.
     pub(super) async fn commit(&self, inode: &Arc<Inode>) -> Result<()> {
-        let _changing = inode.changing.lock().await;
-        self.commit_locked(inode).await
+        let awaited = || {
+            let state = inode.state();
+            state.stream.is_some() && !state.borrowers.is_empty()
+        };
+        loop {
+            if awaited() {
+                self.settle_borrowers(inode).await;
+            }
+            let _changing = inode.changing.lock().await;
+            if !awaited() {
+                return self.commit_locked(inode).await;
+            }
+        }
     }
 
-    /// As [`commit`](Self::commit), for a caller that holds `changing`.
+    /// As [`commit`](Self::commit), for a caller that holds `changing` and has settled the borrowers.
     pub(super) async fn commit_locked(&self, inode: &Arc<Inode>) -> Result<()> {
         let (stream, condition, gone) = {
             let state = inode.state();
@@ -90,7 +101,7 @@ impl Vfs {
     }
 
     /// A directory above was renamed while the upload was under way, which had named its key before.
-    async fn follow_name(&self, inode: &Arc<Inode>, stream: &Stream) -> Result<()> {
+    async fn follow_name(&self, inode: &Arc<Inode>, stream: &Draft) -> Result<()> {
         let (Some(landed), Some(key)) = (stream.key(), self.tree.key(inode)) else { return Ok(()) };
         if landed == key {
             return Ok(());
@@ -109,7 +120,7 @@ impl Vfs {
         }
     }
 
-    fn committed(&self, inode: &Arc<Inode>, stream: &Stream, etag: ETag) {
+    fn committed(&self, inode: &Arc<Inode>, stream: &Draft, etag: ETag) {
         let version = Version { etag, size: stream.size(), last_modified: clock::now() };
         let posix = {
             let mut state = inode.state();
@@ -142,7 +153,7 @@ impl Vfs {
 
     /// The file is again what the bucket has. Handles that are open for writing can write no more: their next bytes would
     /// follow bytes that are lost.
-    async fn not_committed(&self, inode: &Arc<Inode>, stream: &Arc<Stream>, error: Error) -> Error {
+    async fn not_committed(&self, inode: &Arc<Inode>, stream: &Draft, error: Error) -> Error {
         stream.abandon().await;
         let never_there = {
             let mut state = inode.state();
@@ -153,6 +164,8 @@ impl Vfs {
             (state.exclusive, state.follows) = (false, None);
             state.described = None;
             state.checked = None;
+            // The kernel may have pages of what is lost now.
+            state.kept = None;
             if let Some(version) = state.version.clone() {
                 state.attr.size = version.size;
             }

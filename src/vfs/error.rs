@@ -116,9 +116,8 @@ impl From<Arc<store::Error>> for Error {
 impl From<WriteError> for Error {
     fn from(error: WriteError) -> Self {
         match error {
-            WriteError::NotAtEnd => Self::Unsupported("writes elsewhere than at the end of a file"),
             WriteError::TooLarge => Self::TooLarge,
-            WriteError::Ended => Self::Stale,
+            WriteError::NotAtEnd | WriteError::Ended => Self::Stale,
             WriteError::Failed(error) => error.into(),
         }
     }

@@ -54,7 +54,7 @@ pub struct FileHandle {
     pub wrote: AtomicBool,
     /// The process that wrote through it last, or opened it to write; 0 if that is not known.
     pub writer: Writer,
-    /// The version that it reads; a handle that may write follows the file instead.
+    /// The reader of the version that was read last.
     pub reader: Mutex<Option<Arc<reader::stream::Stream>>>,
 }
 
@@ -76,7 +76,8 @@ impl Writer {
 
     /// That thread writes now.
     pub fn is(&self, thread: u32) {
-        if self.thread.swap(thread, Ordering::Relaxed) != thread {
+        // What the kernel writes back from a mapped file comes from nobody.
+        if thread != 0 && self.thread.swap(thread, Ordering::Relaxed) != thread {
             self.process.store(process::process_of(thread).unwrap_or(0), Ordering::Relaxed);
         }
     }

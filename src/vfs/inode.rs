@@ -11,10 +11,11 @@ use crate::vfs::attr::Posix;
 use crate::vfs::error::Error;
 use crate::vfs::headers::KnownHeaders;
 use crate::vfs::listing::Listing;
-use crate::writer::stream::Stream;
+use crate::writer::draft::Draft;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::sync::Weak;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
@@ -52,7 +53,7 @@ pub struct Inode {
 
 /// The changing part of an inode.
 pub struct State {
-    /// As programs see it, but for the size of a file that is being written, which its stream knows.
+    /// As programs see it, but for the size of a file that is being written, which its draft knows.
     pub attr: Attr,
     /// What is in the bucket; `None` for a file that is not there yet, and for directories.
     pub version: Option<Version>,
@@ -63,7 +64,7 @@ pub struct State {
     /// When this mount last changed it; what the bucket was asked before that is old.
     pub changed: Option<Instant>,
     /// The version that is being written.
-    pub stream: Option<Arc<Stream>>,
+    pub stream: Option<Draft>,
     /// Whether that version must not replace an object that is there (`O_EXCL`).
     pub exclusive: bool,
     /// The version that it goes on from, and must still be there when it is committed.
@@ -90,6 +91,8 @@ pub struct State {
     pub kept: Option<ETag>,
     /// What is known of a directory's contents.
     pub directory: Directory,
+    /// Files whose versions being written take bytes from this one's object.
+    pub borrowers: Vec<Weak<Inode>>,
 }
 
 /// What is known of a directory beyond its attributes.
@@ -136,6 +139,7 @@ impl Inode {
             gone: false,
             kept: None,
             directory: Directory::default(),
+            borrowers: Vec::new(),
         };
         Arc::new(Self { id, kind, changing: tokio::sync::Mutex::new(()), state: Mutex::new(state) })
     }

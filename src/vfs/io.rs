@@ -1,19 +1,23 @@
 //! Reading and writing open files.
 //!
-//! What can be answered from memory is answered at once; the rest is a future for somebody who may wait.
+//! What can be answered from memory is answered at once; the rest is a future for somebody who may wait. Every handle
+//! reads the file as it is on this host: the version that is being written, else the committed one.
 
+use crate::reader;
 use crate::reader::stream::Stream as Reader;
 use crate::vfs::Vfs;
-use crate::vfs::destination::FileDestination;
+use crate::vfs::drafting::Wanted;
 use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::handle::FileHandle;
 use crate::vfs::handle::HandleId;
 use crate::vfs::inode::Inode;
+use crate::writer::draft::Draft;
+use crate::writer::overlay::Piece;
 use crate::writer::stream::Base;
-use crate::writer::stream::Stream as Writer;
 use crate::writer::stream::WriteError;
 use bytes::Bytes;
+use bytes::BytesMut;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,6 +30,12 @@ pub enum Answer<T> {
     Later(BoxFuture<'static, Result<T>>),
 }
 
+/// What a file was when somebody began to read it.
+struct Seen {
+    draft: Option<Draft>,
+    version: Option<reader::stream::Version>,
+}
+
 impl Vfs {
     /// Reads up to `len` bytes; fewer only at the end of the file.
     ///
@@ -36,164 +46,198 @@ impl Vfs {
         if !file.access.reads() {
             return Err(Error::BadHandle);
         }
+        let (draft, etag) = {
+            let state = file.inode.state();
+            (state.stream.clone(), state.version.as_ref().map(|version| version.etag.clone()))
+        };
         let reader = file.reader.lock().expect("no panic happens while a reader is locked").clone();
-        if let Some(reader) = reader.filter(|_| !file.access.writes()) {
-            let reading = reader.begin(offset, u64::from(len));
-            return match reading.now() {
-                Some(Ok(bytes)) => Ok(Answer::Now(bytes)),
-                Some(Err(_)) | None => {
-                    let vfs = Arc::clone(self);
-                    Ok(Answer::Later(Box::pin(async move {
-                        match reading.bytes().await {
-                            Ok(bytes) => Ok(bytes),
-                            Err(error) => vfs.read_again(&file, offset, len, error.into()).await,
-                        }
-                    })))
-                }
-            };
+        let reader = reader.filter(|reader| draft.is_none() && Some(&reader.version().etag) == etag.as_ref());
+        if let Some(bytes) = draft.and_then(|draft| in_memory(&draft, offset, len)) {
+            return Ok(Answer::Now(bytes));
         }
-        let stream = file.inode.state().stream.clone();
-        if let Some(bytes) = stream.and_then(|stream| stream.read(offset, len as usize)) {
+        let reading = reader.map(|reader| reader.begin(offset, u64::from(len)));
+        if let Some(Ok(bytes)) = reading.as_ref().and_then(reader::stream::Reading::now) {
             return Ok(Answer::Now(bytes));
         }
         let vfs = Arc::clone(self);
-        Ok(Answer::Later(Box::pin(async move { vfs.read_current(&file, offset, len).await })))
+        Ok(Answer::Later(Box::pin(async move {
+            match reading {
+                // Its bytes may have another key or tag by now, through a rename or a change of attributes.
+                Some(reading) => match reading.bytes().await.map_err(Error::from) {
+                    Err(Error::NotFound | Error::Stale) => vfs.read_current(&file, offset, len).await,
+                    read => read,
+                },
+                None => vfs.read_current(&file, offset, len).await,
+            }
+        })))
     }
 
-    /// A read failed. When the same bytes have another key or tag by now, through a rename or a change of attributes of
-    /// this mount, they are read from there; any other version is stale.
-    async fn read_again(&self, file: &FileHandle, offset: u64, len: u32, error: Error) -> Result<Bytes> {
-        if !matches!(error, Error::NotFound | Error::Stale) {
-            return Err(error);
-        }
-        let moved = {
-            let key = self.tree.key(&file.inode);
-            let state = file.inode.state();
-            let mut reader = file.reader.lock().expect("no panic happens while a reader is locked");
-            let known = reader.as_ref().map(|reader| reader.version().clone());
-            let current = key.and_then(|key| state.readable(key));
-            match (known, current) {
-                (Some(known), Some(current))
-                    if known != current && (known.etag == current.etag || state.aliases.contains(&known.etag)) =>
-                {
-                    let moved = Reader::new(Arc::clone(&self.reading), current);
-                    *reader = Some(Arc::clone(&moved));
-                    moved
+    /// Reads what the file is now. When it becomes another version of this mount meanwhile, it is read from that.
+    pub(super) async fn read_current(&self, file: &FileHandle, offset: u64, len: u32) -> Result<Bytes> {
+        loop {
+            let seen = self.seen(&file.inode);
+            let read = match &seen {
+                Seen { draft: Some(Draft::Stream(stream)), .. } => match stream.read(offset, len as usize) {
+                    Some(bytes) => return Ok(bytes),
+                    // Parts that are on their way can only be read when they are there.
+                    None => self.commit(&file.inode).await.map(|()| None),
+                },
+                Seen { draft: Some(Draft::Patch(patch)), .. } => match patch.read(offset, u64::from(len)) {
+                    Some(pieces) => self.read_pieces(file, pieces).await.map(Some),
+                    None => Ok(None),
+                },
+                Seen { draft: None, version: Some(version) } => {
+                    let reading = self.reader(file, version.clone()).begin(offset, u64::from(len));
+                    reading.bytes().await.map(Some).map_err(Error::of_known_file)
                 }
-                _ => return Err(Error::Stale),
+                Seen { draft: None, version: None } => Err(Error::Stale),
+            };
+            match read {
+                Ok(Some(bytes)) => return Ok(bytes),
+                Ok(None) => {}
+                Err(Error::Stale) if self.has_changed(&file.inode, &seen) => {}
+                Err(error) => return Err(error),
             }
-        };
-        moved.begin(offset, u64::from(len)).bytes().await.map_err(Error::of_known_file)
+        }
     }
 
-    /// Reads what the file is now, for handles that may write, or that were opened before there was anything to read.
-    async fn read_current(&self, file: &FileHandle, offset: u64, len: u32) -> Result<Bytes> {
-        let stream = file.inode.state().stream.clone();
-        if let Some(stream) = stream {
-            if let Some(bytes) = stream.read(offset, len as usize) {
-                return Ok(bytes);
+    async fn read_pieces(&self, file: &FileHandle, pieces: Vec<Piece>) -> Result<Bytes> {
+        let mut whole = BytesMut::new();
+        for piece in pieces {
+            match piece {
+                Piece::Bytes(bytes) => whole.extend_from_slice(&bytes),
+                Piece::Zeros(len) => whole.resize(whole.len() + in_one_read(len), 0),
+                Piece::Object(Base { key, etag, size }, range) => {
+                    let reader = self.reader(file, reader::stream::Version { key, etag, size });
+                    let reading = reader.begin(range.start, range.end - range.start);
+                    whole.extend_from_slice(&reading.bytes().await.map_err(Error::of_known_file)?);
+                }
             }
-            if !file.access.writes() {
-                return Err(Error::BeingWritten);
-            }
-            // Whoever writes and reads back wants to see what was written; it can only be read from the bucket.
-            self.commit(&file.inode).await?;
         }
-        let key = self.key_of(&file.inode)?;
-        let version = file.inode.state().readable(key).ok_or(Error::Stale)?;
-        let reader = {
-            let mut reader = file.reader.lock().expect("no panic happens while a reader is locked");
-            match &*reader {
-                Some(reader) if *reader.version() == version => Arc::clone(reader),
-                Some(_) | None => Arc::clone(reader.insert(Reader::new(Arc::clone(&self.reading), version))),
-            }
+        Ok(whole.freeze())
+    }
+
+    fn seen(&self, inode: &Arc<Inode>) -> Seen {
+        let key = self.tree.key(inode);
+        let state = inode.state();
+        Seen { draft: state.stream.clone(), version: key.and_then(|key| state.readable(key)) }
+    }
+
+    fn has_changed(&self, inode: &Arc<Inode>, before: &Seen) -> bool {
+        let now = self.seen(inode);
+        let same_draft = match (&before.draft, &now.draft) {
+            (Some(before), Some(now)) => before.is(now),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
         };
-        reader.begin(offset, u64::from(len)).bytes().await.map_err(Error::of_known_file)
+        !same_draft || before.version != now.version
+    }
+
+    /// The handle's reader of that version.
+    fn reader(&self, file: &FileHandle, version: reader::stream::Version) -> Arc<Reader> {
+        let mut reader = file.reader.lock().expect("no panic happens while a reader is locked");
+        match &*reader {
+            Some(reader) if *reader.version() == version => Arc::clone(reader),
+            Some(_) | None => Arc::clone(reader.insert(Reader::new(Arc::clone(&self.reading), version))),
+        }
     }
 
     /// Writes `bytes` at `offset`, all of them or none that counts, for a program's `thread`.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] elsewhere than at the end; what the upload failed with.
+    /// [`Error::BadHandle`], [`Error::TooLarge`], and what an upload failed with.
     pub fn write(self: &Arc<Self>, handle: HandleId, thread: u32, offset: u64, bytes: &[u8]) -> Result<Answer<()>> {
+        self.write_somewhere(handle, thread, Some(offset), bytes)
+    }
+
+    /// As [`write`](Self::write), at the end of the file: bytes of several descriptors follow each other.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn append(self: &Arc<Self>, handle: HandleId, thread: u32, bytes: &[u8]) -> Result<Answer<()>> {
+        self.write_somewhere(handle, thread, None, bytes)
+    }
+
+    fn write_somewhere(
+        self: &Arc<Self>,
+        handle: HandleId,
+        thread: u32,
+        mut offset: Option<u64>,
+        bytes: &[u8],
+    ) -> Result<Answer<()>> {
         let file = self.handles.file(handle)?;
         if !file.access.writes() {
             return Err(Error::BadHandle);
         }
+        self.must_fit(offset.unwrap_or(0), bytes.len() as u64)?;
         file.wrote.store(true, Ordering::Relaxed);
         file.writer.is(thread);
-        let stream = {
+        let draft = {
             let state = file.inode.state();
             if let Some(broken) = &state.broken {
                 return Err(broken.clone());
             }
             state.stream.clone()
         };
-        let mut taken = 0;
-        if let Some(stream) = stream.filter(|stream| offset <= stream.size()) {
-            match stream.write(offset, bytes) {
-                Ok(all) if all == bytes.len() => {
-                    file.inode.state().written_now();
+        let mut left = bytes;
+        match draft.map(|draft| draft.write(offset, bytes)) {
+            Some(Ok((at, taken))) => {
+                file.inode.state().written_now();
+                if taken == bytes.len() {
                     return Ok(Answer::Now(()));
                 }
-                Ok(some) => taken = some,
-                Err(WriteError::Ended) => {}
-                Err(error) => return Err(error.into()),
+                offset = Some(at + taken as u64);
+                left = &bytes[taken..];
             }
+            Some(Err(WriteError::Ended | WriteError::NotAtEnd)) | None => {}
+            Some(Err(error)) => return Err(error.into()),
         }
-        let rest = Bytes::copy_from_slice(&bytes[taken..]);
-        let (vfs, offset) = (Arc::clone(self), offset + taken as u64);
+        let (vfs, rest) = (Arc::clone(self), Bytes::copy_from_slice(left));
         Ok(Answer::Later(Box::pin(async move { vfs.write_rest(&file, offset, rest).await })))
     }
 
-    /// Writes when memory is short, a gap must be filled, or a new version must begin first.
-    async fn write_rest(&self, file: &FileHandle, offset: u64, bytes: Bytes) -> Result<()> {
-        loop {
-            let stream = self.stream_to_write(&file.inode, offset).await?;
-            let written = async {
-                stream.pad_to(offset).await?;
-                stream.write_waiting(offset, bytes.clone()).await
-            };
-            match written.await {
-                // Committed meanwhile by another descriptor: what follows is the next version.
-                Err(WriteError::Ended) if self.is_replaced(&file.inode, &stream) => {}
-                other => {
-                    other?;
-                    file.inode.state().written_now();
-                    return Ok(());
+    /// Writes when memory is short, a gap must be filled, or a new version must begin first. Without an offset the bytes
+    /// go to the end.
+    pub(super) async fn write_rest(&self, file: &FileHandle, mut offset: Option<u64>, mut bytes: Bytes) -> Result<()> {
+        let inode = &file.inode;
+        while !bytes.is_empty() {
+            let draft = self.draft(inode, offset.map_or(Wanted::End, Wanted::At)).await?;
+            inode.state().written_now();
+            if let (Draft::Stream(stream), Some(offset)) = (&draft, offset) {
+                let padded = stream.pad_to(offset).await;
+                if self.is_done(inode, &draft, padded)?.is_none() {
+                    continue;
                 }
             }
+            let Some((at, taken)) = self.is_done(inode, &draft, draft.write(offset, &bytes))? else { continue };
+            offset = Some(at + taken as u64);
+            bytes = bytes.slice(taken..);
+            if !bytes.is_empty() {
+                self.make_room(inode, &draft).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of a read that memory has all of.
+fn in_memory(draft: &Draft, offset: u64, len: u32) -> Option<Bytes> {
+    let pieces = match draft {
+        Draft::Stream(stream) => return stream.read(offset, len as usize),
+        Draft::Patch(patch) => patch.read(offset, u64::from(len))?,
+    };
+    let mut whole = BytesMut::new();
+    for piece in pieces {
+        match piece {
+            Piece::Bytes(bytes) => whole.extend_from_slice(&bytes),
+            Piece::Zeros(len) => whole.resize(whole.len() + in_one_read(len), 0),
+            Piece::Object(..) => return None,
         }
     }
+    Some(whole.freeze())
+}
 
-    fn is_replaced(&self, inode: &Inode, stream: &Arc<Writer>) -> bool {
-        let state = inode.state();
-        state.broken.is_none() && !state.stream.as_ref().is_some_and(|current| Arc::ptr_eq(current, stream))
-    }
-
-    /// The version being written, or a new one that goes on where the committed one ends.
-    pub(super) async fn stream_to_write(&self, inode: &Arc<Inode>, offset: u64) -> Result<Arc<Writer>> {
-        let _changing = inode.changing.lock().await;
-        let base = {
-            let state = inode.state();
-            if let Some(broken) = &state.broken {
-                return Err(broken.clone());
-            }
-            if let Some(stream) = &state.stream {
-                return Ok(Arc::clone(stream));
-            }
-            state.version.clone().ok_or(Error::Stale)?
-        };
-        if offset < base.size {
-            return Err(WriteError::NotAtEnd.into());
-        }
-        let base = Base { key: self.key_of(inode)?, etag: base.etag, size: base.size };
-        let follows = base.etag.clone();
-        let destination: Arc<FileDestination> = self.destination(inode);
-        let stream = Writer::after(Arc::clone(&self.writing), destination, base).await?;
-        let mut state = inode.state();
-        state.stream = Some(Arc::clone(&stream));
-        state.follows = Some(follows);
-        Ok(Arc::clone(&stream))
-    }
+/// A length that is not more than what was asked for.
+fn in_one_read(len: u64) -> usize {
+    usize::try_from(len).expect("a read asks for less than 4 GiB")
 }

@@ -1,22 +1,25 @@
 //! A tree of files over the flat keys of a bucket. Knows nothing of FUSE or HTTP.
 //!
 //! One operation of POSIX is one method of [`Vfs`], in the file of its family: [`lookup`], [`readdir`], [`open`], [`io`],
-//! [`commit`], [`make`], [`remove`], [`rename`], [`setattr`].
+//! [`drafting`], [`commit`], [`length`], [`transfer`], [`make`], [`remove`], [`rename`], [`setattr`].
 //!
 //! Lock order: `Inode::changing` (asynchronous; of two inodes the one with the smaller id first), then the tree, then
-//! `Inode::state`, then a stream's own lock. The last three are never held over a wait.
+//! `Inode::state`, then a draft's own lock. The last three are never held over a wait.
 
 pub mod attr;
+pub mod borrowed;
 pub mod commit;
 pub mod copy;
 pub mod destination;
 pub mod directory;
+pub mod drafting;
 pub mod error;
 pub mod handle;
 pub mod headers;
 pub mod inode;
 pub mod io;
 pub mod key;
+pub mod length;
 pub mod listing;
 pub mod lookup;
 pub mod make;
@@ -27,6 +30,7 @@ pub mod remove;
 pub mod rename;
 pub mod setattr;
 pub mod shutdown;
+pub mod transfer;
 pub mod tree;
 
 pub use error::Error;

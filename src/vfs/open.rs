@@ -18,6 +18,7 @@ use crate::vfs::inode::Inode;
 use crate::vfs::inode::InodeId;
 use crate::vfs::key;
 use crate::writer;
+use crate::writer::draft::Draft;
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -113,7 +114,7 @@ impl Vfs {
         let inode = self.tree.replace(parent, name, self.new_attr(Kind::File, owner));
         {
             let mut state = inode.state();
-            state.stream = Some(self.new_stream(&inode));
+            state.stream = Some(self.new_draft(&inode));
             state.exclusive = how.exclusive;
             state.checked = Some(clock::monotonic());
         }
@@ -225,7 +226,7 @@ impl Vfs {
     /// Makes a file empty: a new version begins, and what the old one had stays in the bucket until it is committed.
     pub(super) async fn begin_empty(&self, inode: &Arc<Inode>) {
         let _changing = inode.changing.lock().await;
-        let fresh = self.new_stream(inode);
+        let fresh = self.new_draft(inode);
         let before = {
             let mut state = inode.state();
             state.broken = None;
@@ -239,8 +240,8 @@ impl Vfs {
         }
     }
 
-    pub(super) fn new_stream(&self, inode: &Arc<Inode>) -> Arc<writer::stream::Stream> {
-        writer::stream::Stream::new(Arc::clone(&self.writing), self.destination(inode))
+    pub(super) fn new_draft(&self, inode: &Arc<Inode>) -> Draft {
+        Draft::Stream(writer::stream::Stream::new(Arc::clone(&self.writing), self.destination(inode)))
     }
 
     pub(super) fn destination(&self, inode: &Arc<Inode>) -> Arc<FileDestination> {

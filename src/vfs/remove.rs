@@ -25,6 +25,7 @@ impl Vfs {
         if inode.kind == Kind::Directory {
             return Err(Error::IsDirectory);
         }
+        self.settle_borrowers(&inode).await;
         {
             let _changing = inode.changing.lock().await;
             let key = self.tree.key(&inode).ok_or(Error::NotFound)?;

@@ -87,6 +87,10 @@ impl Vfs {
         if is_directory(&source) && self.tree.is_below(to.directory.id, source.id) {
             return Err(Error::Invalid("a directory cannot be moved into itself"));
         }
+        self.settle_borrowers(&source).await;
+        if let Some(replaced) = &replaced {
+            self.settle_borrowers(replaced).await;
+        }
         {
             let _changing = lock_both(&source, replaced.as_deref()).await;
             if is_directory(&source) {
@@ -249,6 +253,9 @@ impl Vfs {
         for inode in self.tree.all() {
             let below = inode.id != directory.id && self.tree.is_below(inode.id, directory.id);
             let begun = inode.state().stream.as_ref().is_some_and(|stream| stream.has_begun());
+            if below {
+                self.settle_borrowers(&inode).await;
+            }
             if below && begun {
                 self.commit(&inode).await?;
             }
@@ -381,7 +388,10 @@ impl Vfs {
 }
 
 /// In the order of their numbers, so that two renames cannot wait for each other.
-async fn lock_both<'a>(one: &'a Inode, other: Option<&'a Inode>) -> (MutexGuard<'a, ()>, Option<MutexGuard<'a, ()>>) {
+pub(super) async fn lock_both<'a>(
+    one: &'a Inode,
+    other: Option<&'a Inode>,
+) -> (MutexGuard<'a, ()>, Option<MutexGuard<'a, ()>>) {
     match other {
         Some(other) if other.id < one.id => {
             let first = other.changing.lock().await;

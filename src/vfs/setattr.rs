@@ -1,4 +1,4 @@
-//! Changing attributes: ownership, permissions, times, and the length of a file.
+//! Changing attributes: ownership, permissions, times. The length of a file is [`length`](crate::vfs::length)'s.
 //!
 //! What is set before a commit rides in it. What is set afterwards is gathered for a moment and stored by one copy; a
 //! rename that follows takes it along.
@@ -25,7 +25,6 @@ use crate::vfs::inode::State;
 use crate::vfs::inode::Version;
 use crate::vfs::listing::Seen;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -53,7 +52,7 @@ impl Vfs {
     /// Changes attributes.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for lengths other than zero and the present one, or a longer one.
+    /// What the file's next version cannot be begun or committed for.
     pub async fn setattr(self: &Arc<Self>, id: InodeId, handle: Option<HandleId>, changes: Changes) -> Result<Entry> {
         self.must_be_writable()?;
         let inode = self.tree.get(id)?;
@@ -127,6 +126,10 @@ impl Vfs {
 
     /// Stores attributes that were changed after the last commit, if there are any.
     pub(super) async fn store_attributes(&self, inode: &Arc<Inode>) -> Result<()> {
+        if inode.state().deferred {
+            // The copy may have another tag than the object that they were promised.
+            self.settle_borrowers(inode).await;
+        }
         let _changing = inode.changing.lock().await;
         self.store_attributes_locked(inode).await
     }
@@ -211,29 +214,6 @@ impl Vfs {
         state.headers = KnownHeaders::of(Kind::Directory, headers);
         state.stored_now();
         Ok(())
-    }
-
-    async fn truncate(self: &Arc<Self>, inode: &Arc<Inode>, handle: Option<HandleId>, size: u64) -> Result<()> {
-        match inode.kind {
-            Kind::File => {}
-            Kind::Directory => return Err(Error::IsDirectory),
-            Kind::Symlink => return Err(Error::Invalid("a symbolic link has no length to set")),
-        }
-        let file = handle.map(|handle| self.handles.file(handle)).transpose()?;
-        let now = inode.attr().size;
-        if size < now && size > 0 {
-            return Err(Error::Unsupported("cutting a file to another length than zero"));
-        }
-        if let Some(file) = &file {
-            file.wrote.store(true, Ordering::Relaxed);
-        }
-        if size == 0 && now > 0 {
-            self.begin_empty(inode).await;
-        } else if size > now {
-            self.stream_to_write(inode, now).await?.pad_to(size).await?;
-        }
-        // Without an open descriptor there is no close that would commit it.
-        if file.is_none() && inode.state().writers == 0 { self.commit(inode).await } else { Ok(()) }
     }
 }
 

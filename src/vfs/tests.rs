@@ -5,3 +5,4 @@ mod files;
 mod harness;
 mod lacking;
 mod names;
+mod patches;

@@ -1,9 +1,17 @@
 //! Bytes written to a file become one object.
 //!
-//! [`upload`] decides (pure), [`stream`] drives, [`perform`] performs; [`schedule`] says how large parts are, [`tail`] collects bytes into them.
+//! What is written from its beginning to its end goes out while it is written: [`upload`] decides (pure), [`stream`]
+//! drives, [`perform`] performs; [`tail`] collects bytes into parts. What is changed here and there is a [`patch`]: an
+//! [`overlay`] of runs (pure), of which [`plan`] makes parts (pure) when it is committed, and [`publish`] an object. A
+//! [`draft`] is either; [`schedule`] says how large parts are.
 //! Nothing here knows of inodes or names: a writer is given a key when it commits.
 
+pub mod draft;
+pub mod overlay;
+pub mod patch;
 pub mod perform;
+pub mod plan;
+pub mod publish;
 pub mod schedule;
 pub mod stream;
 pub mod tail;

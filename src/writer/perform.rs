@@ -56,7 +56,7 @@ pub async fn perform(
 }
 
 /// An upload that cannot be aborted now stays behind; all that can be done is to say so.
-async fn abort(store: &dyn Store, key: &str, id: &UploadId) {
+pub(super) async fn abort(store: &dyn Store, key: &str, id: &UploadId) {
     if let Err(error) = store.abort_upload(key, id).await {
         tracing::warn!(key, upload = id.0, %error, "an unfinished upload stays in the bucket");
     }
@@ -64,7 +64,7 @@ async fn abort(store: &dyn Store, key: &str, id: &UploadId) {
 
 /// The condition to send. A store without conditional writes is asked just before, which leaves a moment in which somebody
 /// else can write; better than not to look at all.
-async fn sendable(store: &dyn Store, op: Op, key: &str, condition: Condition) -> Result<Condition, Error> {
+pub(super) async fn sendable(store: &dyn Store, op: Op, key: &str, condition: Condition) -> Result<Condition, Error> {
     if store.facts().conditional_writes || condition == Condition::None {
         return Ok(condition);
     }

@@ -83,15 +83,40 @@ impl Schedule {
         if self.equal {
             return equal_split(copied_bytes, self.first_bytes).collect();
         }
-        let max = if self.store_copies {
-            self.part_bytes_max
-        } else {
-            // Half of the parts are left for what follows.
-            let enough = copied_bytes.div_ceil(u64::from(self.parts_max / 2).max(1));
-            let carried = self.held_bytes_max.min(CARRIED_BYTES_MAX).max(self.part_bytes_min);
-            carried.max(enough).min(self.part_bytes_max)
-        };
-        even_split(copied_bytes, max).collect()
+        even_split(copied_bytes, self.copy_bytes_max(copied_bytes)).collect()
+    }
+
+    /// Bytes of the largest part that is copied, in an object of `object_bytes`. Where the store cannot copy parts, their
+    /// bytes pass through memory.
+    #[must_use]
+    pub fn copy_bytes_max(&self, object_bytes: u64) -> u64 {
+        if self.store_copies {
+            return self.part_bytes_max;
+        }
+        // Half of the parts are left for what follows.
+        let enough = object_bytes.div_ceil(u64::from(self.parts_max / 2).max(1));
+        // Twice the smallest, so that the halves of what is a little larger are not too small.
+        let carried = self.held_bytes_max.min(CARRIED_BYTES_MAX).max(2 * self.part_bytes_min);
+        carried.max(enough).min(self.part_bytes_max)
+    }
+
+    /// Whether all parts but the last must have one size, that of the first.
+    #[must_use]
+    pub fn equal_parts(&self) -> bool {
+        self.equal
+    }
+
+    /// Bytes of the largest part.
+    #[must_use]
+    pub fn part_bytes_max(&self) -> u64 {
+        self.part_bytes_max
+    }
+
+    /// The largest object whose length is known before it is sent, in bytes.
+    #[must_use]
+    pub fn object_bytes_max(&self) -> u64 {
+        let part_bytes = if self.equal { self.first_bytes } else { self.part_bytes_max };
+        part_bytes.saturating_mul(u64::from(self.parts_max))
     }
 
     /// Largest number of parts.
@@ -189,6 +214,8 @@ mod tests {
             copies.iter().map(|range| range.end - range.start).max().unwrap()
         };
         assert_eq!(largest(&Schedule::new(&facts, 8 * MIB, 32 * MIB), 11 * GIB), 32 * MIB);
+        let small = Schedule::new(&facts, 5 * MIB, 5 * MIB).copies(6 * MIB);
+        assert_eq!(small, [Range { start: 0, end: 6 * MIB }], "halves would be smaller than a part may be");
         assert_eq!(largest(&Schedule::new(&facts, 8 * MIB, GIB), 11 * GIB), 64 * MIB);
         assert_eq!(largest(&Schedule::new(&facts, 8 * MIB, 32 * MIB), 5000 * GIB), GIB, "or it would not fit at all");
     }

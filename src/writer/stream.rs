@@ -11,6 +11,7 @@ use crate::store::Headers;
 use crate::store::Kind;
 use crate::store::Op;
 use crate::store::Store;
+use crate::writer::overlay::Overlay;
 use crate::writer::perform;
 use crate::writer::schedule::Schedule;
 use crate::writer::tail::Tail;
@@ -70,8 +71,8 @@ pub struct Base {
 /// Why bytes were not taken.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum WriteError {
-    /// They do not follow the last one. Nothing of what the bucket has is lost; this stream will not be committed.
-    #[error("only writes at the end of a file are supported so far")]
+    /// They do not follow the last one. Nothing has happened: a [`patch`](crate::writer::patch) can take them.
+    #[error("a stream takes bytes at its end only")]
     NotAtEnd,
     /// The store takes no larger object.
     #[error("the object would have more parts than the store allows")]
@@ -200,15 +201,24 @@ impl Stream {
     /// Takes bytes at the end of the file, as many as memory is free for, and says how many. Never waits.
     ///
     /// # Errors
-    /// [`WriteError`]; after any of them the stream cannot be committed.
+    /// [`WriteError`]; after any but [`WriteError::NotAtEnd`] the stream cannot be committed.
     pub fn write(self: &Arc<Self>, offset: u64, bytes: &[u8]) -> Result<usize, WriteError> {
+        self.write_at(Some(offset), bytes).map(|(_, taken)| taken)
+    }
+
+    /// As [`write`](Self::write), wherever the end is without an offset; also says where the bytes are.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_at(self: &Arc<Self>, offset: Option<u64>, bytes: &[u8]) -> Result<(u64, usize), WriteError> {
         let mut state = self.lock();
         if state.upload.is_finishing() {
             return Err(WriteError::Ended);
         }
         state.check()?;
-        if offset != state.size {
-            return Err(state.refuse(WriteError::NotAtEnd));
+        let end = state.size;
+        if offset.is_some_and(|offset| offset != end) {
+            return Err(WriteError::NotAtEnd);
         }
         let mut taken = 0;
         while taken < bytes.len() {
@@ -226,7 +236,25 @@ impl Stream {
         }
         state.size += taken as u64;
         state.unsent += taken as u64;
-        Ok(taken)
+        Ok((end, taken))
+    }
+
+    /// Everything it holds, for a patch to go on with, if no request was made for it yet; it has ended then.
+    #[must_use]
+    pub fn take_unsent(&self) -> Option<Overlay> {
+        let mut state = self.lock();
+        if state.driven || state.check().is_err() {
+            return None;
+        }
+        state.refuse(WriteError::Ended);
+        let mut overlay = Overlay::new(Arc::clone(&self.context.pool));
+        let copied = state.size - state.tail.len();
+        if let Some(base) = &self.base {
+            overlay.put_object(0, base.clone(), 0..copied);
+        }
+        overlay.append_segments(state.tail.take_segments());
+        state.unsent = 0;
+        Some(overlay)
     }
 
     /// Takes all of `bytes` at the end of the file, waiting for memory.
@@ -241,10 +269,15 @@ impl Stream {
             if bytes.is_empty() {
                 return Ok(());
             }
-            self.ship_early();
-            let segment = self.context.pool.take().await;
-            self.lock().tail.add_segment_if_full(segment);
+            self.wait_for_room().await;
         }
+    }
+
+    /// Returns when there is memory for more bytes.
+    pub async fn wait_for_room(self: &Arc<Self>) {
+        self.ship_early();
+        let segment = self.context.pool.take().await;
+        self.lock().tail.add_segment_if_full(segment);
     }
 
     /// Fills the file with zeros up to `end`, waiting for memory.
@@ -263,16 +296,16 @@ impl Stream {
         }
     }
 
-    /// Bytes of the file, while all of them are still in memory; fewer at its end, `None` once a part has gone out.
+    /// Bytes of the file, while they are still in memory; fewer at its end, `None` when some have gone out.
     #[must_use]
     pub fn read(&self, offset: u64, len: usize) -> Option<Bytes> {
         let state = self.lock();
-        if state.upload.has_begun() {
-            return None;
+        if offset >= state.size {
+            return Some(Bytes::new());
         }
-        let left = state.size.saturating_sub(offset);
-        let len = usize::try_from(left).unwrap_or(usize::MAX).min(len);
-        Some(if len == 0 { Bytes::new() } else { state.tail.copy_out(offset, len) })
+        let at = offset.checked_sub(state.size - state.tail.len())?;
+        let left = usize::try_from(state.size - offset).unwrap_or(usize::MAX);
+        Some(state.tail.copy_out(at, len.min(left)))
     }
 
     /// Publishes the file as it is now. Returns when the object is in the bucket.
@@ -418,7 +451,7 @@ impl State {
         }
     }
 
-    /// A file with a hole where its author meant bytes must not be published.
+    /// A file that lacks bytes which its author wrote must not be published.
     fn refuse(&mut self, why: WriteError) -> WriteError {
         self.refused.get_or_insert(why).clone()
     }

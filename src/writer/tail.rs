@@ -75,6 +75,14 @@ impl Tail {
         Bytes::from(out)
     }
 
+    /// Empties it, for somebody else to hold its bytes.
+    #[must_use]
+    pub fn take_segments(&mut self) -> Vec<Segment> {
+        self.crc = Digest::new(CrcAlgorithm::Crc64Nvme);
+        self.len = 0;
+        std::mem::take(&mut self.segments)
+    }
+
     /// Empties it into a payload that is ready to be sent.
     #[must_use]
     pub fn cut(&mut self) -> Payload {

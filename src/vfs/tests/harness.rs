@@ -19,6 +19,7 @@ use crate::vfs::open::Owner;
 use crate::vfs::readdir::Detail;
 use crate::vfs::readdir::Room;
 use crate::vfs::rename::Target;
+use crate::vfs::setattr::Changes;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -27,6 +28,7 @@ use tokio::runtime::Handle;
 
 pub const READ: How = How { access: Access::Read, truncate: false, exclusive: false, thread: 0 };
 pub const WRITE: How = How { access: Access::Write, truncate: false, exclusive: false, thread: 0 };
+pub const BOTH: How = How { access: Access::ReadWrite, truncate: false, exclusive: false, thread: 0 };
 pub const REWRITE: How = How { access: Access::Write, truncate: true, exclusive: false, thread: 0 };
 pub const EXCLUSIVE: How = How { access: Access::Write, truncate: false, exclusive: true, thread: 0 };
 pub const OWNER: Owner = Owner { uid: 7, gid: 8, permissions: 0o640 };
@@ -86,6 +88,18 @@ impl Mounted {
             Answer::Now(()) => Ok(()),
             Answer::Later(work) => work.await,
         }
+    }
+
+    pub async fn append(&self, handle: HandleId, bytes: &[u8]) -> Result<()> {
+        match self.vfs.append(handle, 0, bytes)? {
+            Answer::Now(()) => Ok(()),
+            Answer::Later(work) => work.await,
+        }
+    }
+
+    pub async fn truncate(&self, path: &str, handle: Option<HandleId>, size: u64) -> Result<()> {
+        let changes = Changes { size: Some(size), ..Changes::default() };
+        self.vfs.setattr(self.inode(path).await?, handle, changes).await.map(drop)
     }
 
     pub async fn read_at(&self, handle: HandleId, offset: u64, len: u32) -> Result<Bytes> {

@@ -5,6 +5,7 @@ use crate::base::bytesize::MIB;
 use crate::store::Facts;
 use crate::store::memory::Lost;
 use crate::store::memory::Memory;
+use crate::writer::patch::Patch;
 
 const PART: u64 = 5 * MIB;
 
@@ -89,15 +90,35 @@ impl Destination for Named {
 }
 
 #[tokio::test]
-async fn a_write_elsewhere_is_refused_and_nothing_is_published() {
+async fn a_write_elsewhere_is_refused_and_changes_nothing() {
     let store = Arc::new(Memory::new());
     let stream = Stream::new(context(&store, 32 * MIB), Arc::new(Fixed));
     stream.write_waiting(0, pattern(6 * MIB)).await.unwrap();
     assert!(matches!(stream.write(0, b"x"), Err(WriteError::NotAtEnd)));
-    assert!(matches!(stream.write(6 * MIB, b"x"), Err(WriteError::NotAtEnd)), "it stays refused");
-    assert!(matches!(stream.commit(Condition::None).await, Err(WriteError::NotAtEnd)));
-    stream.abandon().await;
-    assert_eq!((store.keys().len(), store.uploads_open()), (0, 0));
+    assert!(stream.take_unsent().is_none(), "a part is on its way");
+    stream.write(6 * MIB, b"x").unwrap();
+    stream.commit(Condition::None).await.unwrap();
+    assert_eq!(store.bytes("k").unwrap(), [&pattern(6 * MIB)[..], b"x"].concat());
+}
+
+#[tokio::test]
+async fn what_no_request_was_made_for_can_be_taken_over() {
+    let store = Arc::new(Memory::new());
+    for base in [0, 3, PART + 7] {
+        let context = context(&store, 32 * MIB);
+        let old = pattern(base);
+        let etag = store.put_object("k", old.clone().into(), &Headers::default(), &Condition::None).await.unwrap();
+        let base = Base { key: "k".into(), etag, size: base };
+        let stream = Stream::after(Arc::clone(&context), Arc::new(Fixed), base.clone()).await.unwrap();
+        stream.write_waiting(base.size, Bytes::from_static(b"more")).await.unwrap();
+        let overlay = stream.take_unsent().unwrap();
+        assert_eq!((overlay.size(), overlay.has_objects()), (base.size + 4, base.size > PART));
+        assert!(matches!(stream.write(base.size + 4, b"x"), Err(WriteError::Ended)), "what follows goes elsewhere");
+        assert!(matches!(stream.commit(Condition::None).await, Err(WriteError::Ended)));
+        let patch = Patch::new(context, Arc::new(Fixed), overlay);
+        patch.commit(Condition::None).await.unwrap();
+        assert_eq!(store.bytes("k").unwrap(), [&old[..], b"more"].concat());
+    }
 }
 
 #[tokio::test]

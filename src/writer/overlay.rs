@@ -1,0 +1,344 @@
+//! A version of a file as runs over what the bucket has: bytes in memory, zeros, ranges of objects. Pure but for the pool.
+//!
+//! Writes that hit bytes in memory replace them in place, so a page that is written a thousand times is held once. What
+//! becomes of the runs at a commit is [`plan`](crate::writer::plan)'s affair.
+
+use crate::base::pool::Pool;
+use crate::base::pool::Segment;
+use crate::writer::stream::Base;
+use bytes::Bytes;
+use bytes::BytesMut;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What a run consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Bytes in a segment, from an offset in it on.
+    Memory {
+        /// Which segment.
+        segment: usize,
+        /// Where in it the run begins.
+        at: usize,
+    },
+    /// Nothing but zeros.
+    Zeros,
+    /// Bytes of an object, from an offset in it on.
+    Object {
+        /// Which object.
+        source: usize,
+        /// Where in it the run begins.
+        at: u64,
+    },
+}
+
+/// A piece of a file, as somebody who wants its bytes gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// The bytes themselves.
+    Bytes(Bytes),
+    /// So many zeros.
+    Zeros(u64),
+    /// To be read from this range of an object.
+    Object(Base, Range<u64>),
+}
+
+enum Held {
+    /// Still written to.
+    Open(Segment),
+    /// Being committed: shared with requests.
+    Shared(Bytes),
+}
+
+/// One version of a file that is not in the bucket yet.
+pub struct Overlay {
+    pool: Arc<Pool>,
+    size: u64,
+    /// By where they begin.
+    runs: BTreeMap<u64, (u64, Content)>,
+    segments: Vec<Held>,
+    sources: Vec<Base>,
+}
+
+// INVARIANT: the runs cover `0..size` without gaps, and none is empty.
+
+impl Content {
+    /// The content of the same run without its first `skip` bytes.
+    fn skip(self, skip: u64) -> Self {
+        match self {
+            Self::Memory { segment, at } => Self::Memory { segment, at: at + in_memory(skip) },
+            Self::Zeros => Self::Zeros,
+            Self::Object { source, at } => Self::Object { source, at: at + skip },
+        }
+    }
+}
+
+/// A length within a segment.
+fn in_memory(len: u64) -> usize {
+    usize::try_from(len).expect("a run in memory fits in memory")
+}
+
+impl Overlay {
+    /// An empty file that takes its memory from `pool`.
+    #[must_use]
+    pub fn new(pool: Arc<Pool>) -> Self {
+        Self { pool, size: 0, runs: BTreeMap::new(), segments: Vec::new(), sources: Vec::new() }
+    }
+
+    /// A file that is the object so far.
+    #[must_use]
+    pub fn over(pool: Arc<Pool>, base: Base) -> Self {
+        let mut overlay = Self::new(pool);
+        let size = base.size;
+        overlay.put_object(0, base, 0..size);
+        overlay
+    }
+
+    /// Adds filled segments at the end of the file.
+    pub fn append_segments(&mut self, segments: Vec<Segment>) {
+        for segment in segments {
+            let len = segment.filled().len() as u64;
+            let content = Content::Memory { segment: self.segments.len(), at: 0 };
+            self.segments.push(Held::Open(segment));
+            self.put(self.size, len, content);
+        }
+    }
+
+    /// Bytes of the file.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Bytes of memory that it holds.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        (self.segments.len() * self.pool.segment_bytes()) as u64
+    }
+
+    /// Bytes of the file that only memory has.
+    #[must_use]
+    pub fn dirty_bytes(&self) -> u64 {
+        let in_memory = |(len, content): &(u64, Content)| matches!(content, Content::Memory { .. }).then_some(*len);
+        self.runs.values().filter_map(in_memory).sum()
+    }
+
+    /// Whether some of its bytes are those of objects in the bucket.
+    #[must_use]
+    pub fn has_objects(&self) -> bool {
+        self.runs.values().any(|(_, content)| matches!(content, Content::Object { .. }))
+    }
+
+    /// The objects that runs may refer to.
+    #[must_use]
+    pub fn sources(&self) -> &[Base] {
+        &self.sources
+    }
+
+    /// All runs, in the order of the file.
+    pub fn runs(&self) -> impl Iterator<Item = (Range<u64>, Content)> + '_ {
+        self.runs.iter().map(|(start, (len, content))| (*start..start + len, *content))
+    }
+
+    /// Takes bytes at any offset, as many as memory is free for below `memory_bytes_max`, and says how many. A gap before
+    /// them becomes zeros.
+    pub fn write(&mut self, offset: u64, bytes: &[u8], memory_bytes_max: u64) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() {
+            let (at, left) = (offset + taken as u64, &bytes[taken..]);
+            let (len, held) = self.memory_at(at);
+            let left = &left[..usize::try_from(len).unwrap_or(usize::MAX).min(left.len())];
+            taken += match held {
+                Some((segment, within)) => {
+                    self.open(segment).overwrite(within, left);
+                    left.len()
+                }
+                None => match self.allocate(left, memory_bytes_max) {
+                    Some((filled, content)) => {
+                        self.put(at, filled as u64, content);
+                        filled
+                    }
+                    None => break,
+                },
+            };
+        }
+        taken
+    }
+
+    /// Adds memory that was waited for.
+    pub fn add_segment(&mut self, segment: Segment) {
+        self.segments.push(Held::Open(segment));
+    }
+
+    /// Makes the file so long: longer with zeros, shorter by cutting it off.
+    pub fn truncate(&mut self, size: u64) {
+        if size > self.size {
+            self.put(self.size, size - self.size, Content::Zeros);
+            return;
+        }
+        self.cut(size);
+        drop(self.runs.split_off(&size));
+        self.size = size;
+        if size == 0 && self.segments.iter().all(|held| matches!(held, Held::Open(_))) {
+            self.segments.clear();
+        }
+    }
+
+    /// Makes a range zeros; the file grows if the range ends behind it.
+    pub fn zero(&mut self, range: Range<u64>) {
+        if range.start < range.end {
+            self.put(range.start, range.end - range.start, Content::Zeros);
+        }
+    }
+
+    /// Puts bytes of an object at `offset`.
+    pub fn put_object(&mut self, offset: u64, object: Base, from: Range<u64>) {
+        if from.start >= from.end {
+            return;
+        }
+        let known = self.sources.iter().position(|known| *known == object);
+        let source = known.unwrap_or_else(|| {
+            self.sources.push(object);
+            self.sources.len() - 1
+        });
+        self.put(offset, from.end - from.start, Content::Object { source, at: from.start });
+    }
+
+    /// No write follows: from now on its bytes are shared, not copied.
+    pub fn freeze(&mut self) {
+        let shared = |held| match held {
+            Held::Open(segment) => Held::Shared(segment.into_bytes()),
+            Held::Shared(bytes) => Held::Shared(bytes),
+        };
+        self.segments = std::mem::take(&mut self.segments).into_iter().map(shared).collect();
+    }
+
+    /// The pieces of a range, up to the end of the file.
+    #[must_use]
+    pub fn pieces(&self, range: Range<u64>) -> Vec<Piece> {
+        let end = range.end.min(self.size);
+        let (mut pieces, mut at) = (Vec::new(), range.start);
+        while at < end {
+            let (start, (len, content)) = self.run_at(at);
+            let stop = end.min(start + len);
+            pieces.push(self.piece(content.skip(at - start), stop - at));
+            at = stop;
+        }
+        pieces
+    }
+
+    fn piece(&self, content: Content, len: u64) -> Piece {
+        match content {
+            Content::Zeros => Piece::Zeros(len),
+            Content::Object { source, at } => Piece::Object(self.sources[source].clone(), at..at + len),
+            Content::Memory { segment, at } => {
+                let within = at..at + in_memory(len);
+                Piece::Bytes(match &self.segments[segment] {
+                    Held::Open(segment) => BytesMut::from(&segment.filled()[within]).freeze(),
+                    Held::Shared(bytes) => bytes.slice(within),
+                })
+            }
+        }
+    }
+
+    /// How far it is from `at` to where memory begins or ends, and where in memory `at` is, if it is.
+    fn memory_at(&self, at: u64) -> (u64, Option<(usize, usize)>) {
+        if at < self.size {
+            let (start, (len, content)) = self.run_at(at);
+            if let Content::Memory { segment, at: within } = content.skip(at - start) {
+                return (start + len - at, Some((segment, within)));
+            }
+        }
+        let next = self.runs.range(at..).find(|(_, (_, content))| matches!(content, Content::Memory { .. }));
+        (next.map_or(u64::MAX, |(start, _)| start - at), None)
+    }
+
+    fn run_at(&self, at: u64) -> (u64, (u64, Content)) {
+        let (start, run) = self.runs.range(..=at).next_back().expect("runs cover the file");
+        (*start, *run)
+    }
+
+    fn open(&mut self, segment: usize) -> &mut Segment {
+        match &mut self.segments[segment] {
+            Held::Open(segment) => segment,
+            Held::Shared(_) => unreachable!("a frozen overlay takes no writes"),
+        }
+    }
+
+    /// Copies some of `bytes` into free memory.
+    fn allocate(&mut self, bytes: &[u8], memory_bytes_max: u64) -> Option<(usize, Content)> {
+        let room = matches!(self.segments.last(), Some(Held::Open(last)) if last.room() > 0);
+        if !room {
+            if self.memory_bytes() + self.pool.segment_bytes() as u64 > memory_bytes_max {
+                return None;
+            }
+            let segment = self.pool.try_take()?;
+            self.segments.push(Held::Open(segment));
+        }
+        let segment = self.segments.len() - 1;
+        let last = self.open(segment);
+        let at = last.filled().len();
+        Some((last.fill(bytes), Content::Memory { segment, at }))
+    }
+
+    /// Replaces what is in a range, or extends the file by it.
+    fn put(&mut self, start: u64, len: u64, content: Content) {
+        if len == 0 {
+            return;
+        }
+        if start > self.size {
+            self.put(self.size, start - self.size, Content::Zeros);
+        }
+        let end = start + len;
+        self.cut(start);
+        self.cut(end);
+        let replaced: Vec<u64> = self.runs.range(start..end).map(|(start, _)| *start).collect();
+        for replaced in replaced {
+            self.runs.remove(&replaced);
+        }
+        self.runs.insert(start, (len, content));
+        self.size = self.size.max(end);
+        self.join(end);
+        self.join(start);
+    }
+
+    /// Makes a run begin at `at`, if one covers it.
+    fn cut(&mut self, at: u64) {
+        if at >= self.size {
+            return;
+        }
+        let (start, (len, content)) = self.run_at(at);
+        if start < at {
+            self.runs.insert(start, (at - start, content));
+            self.runs.insert(at, (len - (at - start), content.skip(at - start)));
+        }
+    }
+
+    /// Makes one run of those that meet at `at`, if one goes on where the other ends.
+    fn join(&mut self, at: u64) {
+        let Some((len, content)) = self.runs.get(&at).copied() else { return };
+        let Some((start, (before, first))) = self.runs.range(..at).next_back().map(|(start, run)| (*start, *run))
+        else {
+            return;
+        };
+        // Of runs in memory the offsets are compared, so the sum must not be taken where they cannot be large.
+        let goes_on = match (first, content) {
+            (Content::Memory { segment, at }, Content::Memory { segment: next, at: next_at }) => {
+                segment == next && at as u64 + before == next_at as u64
+            }
+            (Content::Zeros, Content::Zeros) => true,
+            (Content::Object { source, at }, Content::Object { source: next, at: next_at }) => {
+                source == next && at + before == next_at
+            }
+            (Content::Memory { .. } | Content::Zeros | Content::Object { .. }, _) => false,
+        };
+        if goes_on {
+            self.runs.remove(&at);
+            self.runs.insert(start, (before + len, first));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,310 @@
+//! The shell around an overlay: a version of a file that is changed anywhere, and becomes an object when it is committed.
+//!
+//! Nothing is sent before the commit. A patch that has no memory left takes no more bytes: whoever writes commits it and
+//! goes on over the version that this makes.
+
+use crate::base::pool::Segment;
+use crate::store::Condition;
+use crate::store::ETag;
+use crate::store::Error;
+use crate::store::Facts;
+use crate::store::Kind;
+use crate::store::Op;
+use crate::writer::overlay::Overlay;
+use crate::writer::overlay::Piece;
+use crate::writer::plan::plan;
+use crate::writer::publish::Contents;
+use crate::writer::publish::Target;
+use crate::writer::publish::publish;
+use crate::writer::stream::Base;
+use crate::writer::stream::Context;
+use crate::writer::stream::Destination;
+use crate::writer::stream::WriteError;
+use crate::writer::stream::Written;
+use crate::writer::upload::Outcome;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use tokio::sync::Notify;
+
+/// The share of all memory that one patch holds at most.
+const MEMORY_SHARE: u64 = 4;
+
+/// Segments that a patch may hold however little memory there is: as many as one write of the kernel fills.
+const SEGMENTS_MIN: u64 = 5;
+
+/// One version of a file, changed here and there.
+pub struct Patch {
+    context: Arc<Context>,
+    destination: Arc<dyn Destination>,
+    state: Mutex<State>,
+    ended: Notify,
+}
+
+struct State {
+    overlay: Overlay,
+    size: u64,
+    phase: Phase,
+    /// The key, once a request has fixed it.
+    key: Option<String>,
+}
+
+enum Phase {
+    Open,
+    Committing,
+    Ended(Outcome),
+}
+
+impl Patch {
+    /// A version that begins as `overlay`.
+    #[must_use]
+    pub fn new(context: Arc<Context>, destination: Arc<dyn Destination>, overlay: Overlay) -> Arc<Self> {
+        let size = overlay.size();
+        let state = Mutex::new(State { overlay, size, phase: Phase::Open, key: None });
+        Arc::new(Self { context, destination, state, ended: Notify::new() })
+    }
+
+    /// A version that begins as an object.
+    #[must_use]
+    pub fn over(context: Arc<Context>, destination: Arc<dyn Destination>, base: Base) -> Arc<Self> {
+        let overlay = Overlay::over(Arc::clone(&context.pool), base);
+        Self::new(context, destination, overlay)
+    }
+
+    /// Bytes of the file.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.lock().size
+    }
+
+    /// Bytes that only memory has.
+    #[must_use]
+    pub fn unsent_bytes(&self) -> u64 {
+        self.lock().overlay.dirty_bytes()
+    }
+
+    /// Whether its key is fixed, or it needs objects that must keep theirs; otherwise it can still go anywhere.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        let state = self.lock();
+        !matches!(state.phase, Phase::Open) || state.overlay.has_objects()
+    }
+
+    /// The key that it is committed under, once a request has named it.
+    #[must_use]
+    pub fn key(&self) -> Option<String> {
+        self.lock().key.clone()
+    }
+
+    /// Whether it holds so much memory that it is better committed than given more. The least that it should get is
+    /// waited for.
+    #[must_use]
+    pub fn holds_enough(&self) -> bool {
+        self.lock().overlay.memory_bytes() >= self.memory_bytes_min()
+    }
+
+    fn memory_bytes_min(&self) -> u64 {
+        SEGMENTS_MIN * self.context.pool.segment_bytes() as u64
+    }
+
+    /// Takes bytes at any offset, or at the end, as many as memory is free for; says where they are and how many. Never
+    /// waits.
+    ///
+    /// # Errors
+    /// [`WriteError::Ended`], [`WriteError::TooLarge`].
+    pub fn write(&self, offset: Option<u64>, bytes: &[u8]) -> Result<(u64, usize), WriteError> {
+        let max = (self.context.pool.limit_bytes() / MEMORY_SHARE).max(self.memory_bytes_min());
+        let mut state = self.open()?;
+        let offset = offset.unwrap_or(state.size);
+        self.must_fit(offset, bytes.len() as u64)?;
+        let taken = state.overlay.write(offset, bytes, max);
+        state.resized();
+        Ok((offset, taken))
+    }
+
+    /// Adds memory that was waited for.
+    pub fn add_segment(&self, segment: Segment) {
+        if let Ok(mut state) = self.open() {
+            state.overlay.add_segment(segment);
+        }
+    }
+
+    /// Makes the file so long.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn truncate(&self, size: u64) -> Result<(), WriteError> {
+        let mut state = self.open()?;
+        self.must_fit(size, 0)?;
+        state.overlay.truncate(size);
+        state.resized();
+        Ok(())
+    }
+
+    /// Makes a range zeros; the file grows if the range ends behind it.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn zero(&self, range: Range<u64>) -> Result<(), WriteError> {
+        let mut state = self.open()?;
+        self.must_fit(range.start, range.end.saturating_sub(range.start))?;
+        state.overlay.zero(range);
+        state.resized();
+        Ok(())
+    }
+
+    /// Puts bytes of an object at `offset`.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn put_object(&self, offset: u64, object: Base, from: Range<u64>) -> Result<(), WriteError> {
+        let mut state = self.open()?;
+        self.must_fit(offset, from.end - from.start)?;
+        state.overlay.put_object(offset, object, from);
+        state.resized();
+        Ok(())
+    }
+
+    /// What a range consists of, up to the end of the file; `None` once this version has ended.
+    #[must_use]
+    pub fn read(&self, offset: u64, len: u64) -> Option<Vec<Piece>> {
+        let state = self.lock();
+        match state.phase {
+            Phase::Open | Phase::Committing => Some(state.overlay.pieces(offset..offset.saturating_add(len))),
+            Phase::Ended(_) => None,
+        }
+    }
+
+    /// Publishes the file as it is now. Returns when the object is in the bucket.
+    ///
+    /// # Errors
+    /// The reason why nothing was published. Calling it again gives the same answer.
+    pub async fn commit(self: &Arc<Self>, condition: Condition) -> Result<ETag, WriteError> {
+        let begins = {
+            let mut state = self.lock();
+            let begins = matches!(state.phase, Phase::Open);
+            if begins {
+                state.phase = Phase::Committing;
+                state.overlay.freeze();
+            }
+            begins
+        };
+        if begins {
+            // A task of its own: who waits for it may go away, the file must not.
+            self.context.runtime.spawn(Arc::clone(self).publish(condition));
+        }
+        match self.outcome().await {
+            Outcome::Stored(etag) => Ok(etag),
+            Outcome::Failed(error) => Err(WriteError::Failed(error)),
+            Outcome::Abandoned => Err(WriteError::Ended),
+        }
+    }
+
+    /// Gives the file up, unless it is being published; returns when that is decided.
+    pub async fn abandon(self: &Arc<Self>) {
+        {
+            let mut state = self.lock();
+            if matches!(state.phase, Phase::Open) {
+                self.end(&mut state, Outcome::Abandoned);
+            }
+        }
+        self.outcome().await;
+    }
+
+    async fn publish(self: Arc<Self>, condition: Condition) {
+        // A panic in it must not leave those waiting who want to know how it ended.
+        let patch = Arc::clone(&self);
+        let published = self.context.runtime.spawn(async move { patch.try_publish(condition).await }).await;
+        let outcome = match published {
+            Ok(Ok(etag)) => Outcome::Stored(etag),
+            Ok(Err(error)) => Outcome::Failed(Arc::new(error)),
+            Err(panic) => {
+                let message = format!("the task that published it broke: {panic}");
+                Outcome::Failed(Arc::new(Error::new(Op::PutObject, "", Kind::Network, message)))
+            }
+        };
+        self.end(&mut self.lock(), outcome);
+    }
+
+    async fn try_publish(&self, condition: Condition) -> Result<ETag, Error> {
+        // The destination is asked without the lock: it has locks of its own.
+        let Some((key, headers)) = self.destination.describe(Written::All) else {
+            return Err(Error::new(Op::PutObject, "", Kind::NotFound, "its name is gone"));
+        };
+        let plan = {
+            let mut state = self.lock();
+            state.key = Some(key.clone());
+            plan(&state.overlay, &self.context.schedule, copy_bytes_max(self.context.store.facts(), &condition))
+        };
+        let Some(plan) = plan else {
+            let message = format!("{} bytes are more than the parts of one upload", self.size());
+            return Err(Error::new(Op::CreateUpload, key, Kind::TooLarge, message));
+        };
+        publish(&self.context, self, Target { key, headers, condition }, plan).await
+    }
+
+    fn end(&self, state: &mut State, outcome: Outcome) {
+        state.phase = Phase::Ended(outcome);
+        state.overlay = Overlay::new(Arc::clone(&self.context.pool));
+        self.ended.notify_waiters();
+    }
+
+    async fn outcome(&self) -> Outcome {
+        loop {
+            let mut ended = std::pin::pin!(self.ended.notified());
+            ended.as_mut().enable();
+            if let Phase::Ended(outcome) = &self.lock().phase {
+                return outcome.clone();
+            }
+            ended.await;
+        }
+    }
+
+    fn must_fit(&self, offset: u64, len: u64) -> Result<(), WriteError> {
+        let fits = offset.checked_add(len).is_some_and(|end| end <= self.context.schedule.object_bytes_max());
+        if fits { Ok(()) } else { Err(WriteError::TooLarge) }
+    }
+
+    fn open(&self) -> Result<MutexGuard<'_, State>, WriteError> {
+        let state = self.lock();
+        match &state.phase {
+            Phase::Open => Ok(state),
+            Phase::Ended(Outcome::Failed(error)) => Err(WriteError::Failed(Arc::clone(error))),
+            Phase::Committing | Phase::Ended(Outcome::Stored(_) | Outcome::Abandoned) => Err(WriteError::Ended),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic happens while a patch is locked")
+    }
+}
+
+impl State {
+    fn resized(&mut self) {
+        self.size = self.overlay.size();
+    }
+}
+
+impl Contents for Patch {
+    fn pieces(&self, range: Range<u64>) -> Vec<Piece> {
+        self.lock().overlay.pieces(range)
+    }
+
+    fn source(&self, source: usize) -> Base {
+        self.lock().overlay.sources()[source].clone()
+    }
+
+    fn size(&self) -> u64 {
+        self.lock().size
+    }
+}
+
+/// Up to which size a file that is exactly one object is made by one copy: that carries no condition, so there must be
+/// none, or one that is looked at beforehand.
+fn copy_bytes_max(facts: &Facts, condition: &Condition) -> u64 {
+    if *condition == Condition::None || !facts.conditional_writes { facts.put_bytes_max } else { 0 }
+}
+
+#[cfg(test)]
+mod tests;
