@@ -90,6 +90,8 @@ pub struct State {
     pub kept: Option<ETag>,
     /// What is known of a directory's contents.
     pub directory: Directory,
+    /// Whether nobody can read what is written from now on: its name is gone, and no handle reads it.
+    pub unread: bool,
 }
 
 /// What is known of a directory beyond its attributes.
@@ -136,6 +138,7 @@ impl Inode {
             gone: false,
             kept: None,
             directory: Directory::default(),
+            unread: false,
         };
         Arc::new(Self { id, kind, changing: tokio::sync::Mutex::new(()), state: Mutex::new(state) })
     }

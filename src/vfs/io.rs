@@ -97,7 +97,8 @@ impl Vfs {
                 return Err(Error::BeingWritten);
             }
             // Whoever writes and reads back wants to see what was written; it can only be read from the bucket.
-            self.commit(&file.inode).await?;
+            let _changing = file.inode.changing.lock().await;
+            self.publish(&file.inode).await?;
         }
         let key = self.key_of(&file.inode)?;
         let version = file.inode.state().readable(key).ok_or(Error::Stale)?;
@@ -123,9 +124,14 @@ impl Vfs {
         file.wrote.store(true, Ordering::Relaxed);
         file.writer.is(thread);
         let stream = {
-            let state = file.inode.state();
+            let mut state = file.inode.state();
             if let Some(broken) = &state.broken {
                 return Err(broken.clone());
+            }
+            if state.unread {
+                state.attr.size = state.attr.size.max(offset + bytes.len() as u64);
+                state.written_now();
+                return Ok(Answer::Now(()));
             }
             state.stream.clone()
         };

@@ -7,6 +7,7 @@
 //! `Inode::state`, then a stream's own lock. The last three are never held over a wait.
 
 pub mod attr;
+pub mod claim;
 pub mod commit;
 pub mod copy;
 pub mod destination;
@@ -22,12 +23,16 @@ pub mod lookup;
 pub mod make;
 pub mod open;
 pub mod options;
+pub mod plan;
 pub mod readdir;
 pub mod remove;
 pub mod rename;
+pub mod rename_directory;
+pub mod scratch;
 pub mod setattr;
 pub mod shutdown;
 pub mod tree;
+pub mod unlinked;
 
 pub use error::Error;
 pub use error::Result;

@@ -15,8 +15,8 @@ use std::sync::Arc;
 const SCRATCH_KEYS_MAX: u32 = 8;
 
 impl Vfs {
-    /// Removes a file or a symbolic link. Descriptors that are open for reading fail from then on with
-    /// [`Error::Stale`]; what was being written is dropped.
+    /// Removes a file or a symbolic link. Whoever has it open goes on reading and writing what nobody else can see any
+    /// more.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::IsDirectory`], and what the store answers.
@@ -28,13 +28,17 @@ impl Vfs {
         {
             let _changing = inode.changing.lock().await;
             let key = self.tree.key(&inode).ok_or(Error::NotFound)?;
+            let how = self.leave(&inode).await?;
             let stored = inode.state().version.is_some();
-            if stored {
-                self.store.delete_object(&key).await?;
+            if stored && let Err(error) = self.delete_surely(&key).await {
+                self.stayed(&inode, how).await;
+                self.doubt(&inode);
+                self.doubt(&directory);
+                return Err(error);
             }
-            self.dropped(&inode).await;
             self.tree.unlink(directory.id, &name);
             self.entry_removed(&directory, &name);
+            self.left(&inode, how).await;
         }
         self.touch_directory(&directory);
         self.tree.let_go(inode);
@@ -69,18 +73,6 @@ impl Vfs {
         let name: Arc<str> = key::name(name)?.into();
         let inode = self.resolve(&directory, &name).await?.ok_or(Error::NotFound)?;
         Ok((directory, name, inode))
-    }
-
-    /// The name of a file is gone: what was being written goes nowhere.
-    pub(super) async fn dropped(&self, inode: &Arc<Inode>) {
-        let stream = {
-            let mut state = inode.state();
-            (state.gone, state.deferred) = (true, false);
-            state.stream.take()
-        };
-        if let Some(stream) = stream {
-            stream.abandon().await;
-        }
     }
 
     /// Removes the object that stands for a directory, if nothing else is in it.

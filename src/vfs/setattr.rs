@@ -194,6 +194,11 @@ impl Vfs {
 
     /// Writes the object that stands for a directory, with the directory's attributes.
     pub(super) async fn put_marker(&self, inode: &Arc<Inode>, key: &str) -> Result<()> {
+        self.put_marker_if(inode, key, &Condition::None).await
+    }
+
+    /// As [`put_marker`](Self::put_marker), under a condition.
+    pub(super) async fn put_marker_if(&self, inode: &Arc<Inode>, key: &str, condition: &Condition) -> Result<()> {
         let headers = {
             let state = inode.state();
             let mut headers = state.headers.to_headers().unwrap_or_default();
@@ -202,7 +207,7 @@ impl Vfs {
             state.posix(true).write(&mut headers.metadata);
             headers
         };
-        self.store.put_object(key, Payload::default(), &headers, &Condition::None).await?;
+        self.store.put_object(key, Payload::default(), &headers, condition).await?;
         let sent = Posix { atime: None, ..Posix::parse(&headers.metadata) };
         self.learn_directory(key, sent);
         let mut state = inode.state();
@@ -217,12 +222,16 @@ impl Vfs {
         match inode.kind {
             Kind::File => {}
             Kind::Directory => return Err(Error::IsDirectory),
-            Kind::Symlink => return Err(Error::Invalid("a symbolic link has no length to set")),
+            Kind::Symlink | Kind::Fifo | Kind::Socket => return Err(Error::Invalid("only files have a length to set")),
         }
         let file = handle.map(|handle| self.handles.file(handle)).transpose()?;
         let now = inode.attr().size;
         if size < now && size > 0 {
             return Err(Error::Unsupported("cutting a file to another length than zero"));
+        }
+        if inode.state().unread {
+            inode.state().attr.size = size;
+            return Ok(());
         }
         if let Some(file) = &file {
             file.wrote.store(true, Ordering::Relaxed);
