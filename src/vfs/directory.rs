@@ -42,7 +42,12 @@ impl Vfs {
                 Some(seen) => Remembered::Entry(seen.clone(), listing.asked),
                 None => Remembered::Absent,
             },
-            Some(_) | None => Remembered::Unknown,
+            Some(_) | None => match &state.directory.absent {
+                Some((absent, asked)) if **absent == *name && asked.elapsed() < self.options.metadata_ttl => {
+                    Remembered::Absent
+                }
+                Some(_) | None => Remembered::Unknown,
+            },
         }
     }
 
@@ -92,6 +97,7 @@ impl Vfs {
     pub(super) fn entry_added(&self, directory: &Inode, name: &Arc<str>, seen: Seen) {
         let mut state = directory.state();
         state.directory.changes += 1;
+        state.directory.absent = None;
         if let Some(listing) = &mut state.directory.listing {
             listing.entries.insert(Arc::clone(name), seen);
         }
@@ -101,6 +107,7 @@ impl Vfs {
     pub(super) fn entry_removed(&self, directory: &Inode, name: &str) {
         let mut state = directory.state();
         state.directory.changes += 1;
+        state.directory.removed = Some(clock::monotonic());
         if let Some(listing) = &mut state.directory.listing {
             listing.entries.remove(name);
         }

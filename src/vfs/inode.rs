@@ -111,6 +111,10 @@ pub struct Directory {
     pub large: bool,
     /// Whether its attributes came from its marker.
     pub described: bool,
+    /// When this mount last took a name out of it.
+    pub removed: Option<Instant>,
+    /// The name that was found to lead to nothing last, and when the bucket was asked.
+    pub absent: Option<(Arc<str>, Instant)>,
 }
 
 impl Inode {

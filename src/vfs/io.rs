@@ -66,6 +66,8 @@ impl Vfs {
         if !matches!(error, Error::NotFound | Error::Stale) {
             return Err(error);
         }
+        // The object may have gone a moment ago, and a rename or removal be about to tell where it is.
+        self.settled(&file.inode).await;
         let moved = {
             let key = self.tree.key(&file.inode);
             let state = file.inode.state();
@@ -109,7 +111,10 @@ impl Vfs {
                 Some(_) | None => Arc::clone(reader.insert(Reader::new(Arc::clone(&self.reading), version))),
             }
         };
-        reader.begin(offset, u64::from(len)).bytes().await.map_err(Error::of_known_file)
+        match reader.begin(offset, u64::from(len)).bytes().await {
+            Ok(bytes) => Ok(bytes),
+            Err(error) => self.read_again(file, offset, len, error.into()).await,
+        }
     }
 
     /// Writes `bytes` at `offset`, all of them or none that counts, for a program's `thread`.

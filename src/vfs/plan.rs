@@ -66,15 +66,16 @@ impl Vfs {
     pub(super) fn resume_rename_soon(self: &Arc<Self>, key: String) {
         let vfs = Arc::clone(self);
         self.runtime.spawn(async move {
-            if let Err(error) = vfs.resume_rename(&key).await {
+            if let Err(error) = vfs.resume_rename(&key, WATCHED_FOR).await {
                 tracing::error!(key, %error, "the rename of a directory that a crash has ended is not finished");
             }
         });
     }
 
-    async fn resume_rename(&self, key: &str) -> Result<()> {
+    /// Carries a plan out unless it is renewed while it is watched.
+    pub(super) async fn resume_rename(&self, key: &str, watched_for: Duration) -> Result<()> {
         let before = self.store.head_object(key).await?.last_modified;
-        tokio::time::sleep(WATCHED_FOR).await;
+        tokio::time::sleep(watched_for).await;
         let now = match self.store.head_object(key).await {
             Ok(object) => object.last_modified,
             Err(error) if error.kind == Kind::NotFound => return Ok(()),

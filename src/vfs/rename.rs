@@ -230,11 +230,22 @@ impl Vfs {
         Ok(Arrived::Copied(copy::copy_object(store, key, version, to, headers).await?))
     }
 
+    /// Waits for renames and removals of a file, or of a directory that it is in, which are under way.
+    pub(super) async fn settled(&self, inode: &Arc<Inode>) {
+        drop(inode.changing.lock().await);
+        let mut id = inode.id;
+        while let Some((directory, _)) = self.tree.place(id).filter(|(directory, _)| directory.id != id) {
+            drop(directory.changing.lock().await);
+            id = directory.id;
+        }
+    }
+
     /// What is known of it is not believed any more: the bucket will be asked.
     pub(super) fn doubt(&self, inode: &Inode) {
         let mut state = inode.state();
         state.checked = None;
         state.directory.listing = None;
+        state.directory.absent = None;
         state.directory.changes += 1;
     }
 

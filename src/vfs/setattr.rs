@@ -225,13 +225,13 @@ impl Vfs {
             Kind::Symlink | Kind::Fifo | Kind::Socket => return Err(Error::Invalid("only files have a length to set")),
         }
         let file = handle.map(|handle| self.handles.file(handle)).transpose()?;
-        let now = inode.attr().size;
-        if size < now && size > 0 {
-            return Err(Error::Unsupported("cutting a file to another length than zero"));
-        }
         if inode.state().unread {
             inode.state().attr.size = size;
             return Ok(());
+        }
+        let now = inode.attr().size;
+        if size < now && size > 0 {
+            return Err(Error::Unsupported("cutting a file to another length than zero"));
         }
         if let Some(file) = &file {
             file.wrote.store(true, Ordering::Relaxed);

@@ -5,3 +5,5 @@ mod files;
 mod harness;
 mod lacking;
 mod names;
+mod renames;
+mod unlinked;

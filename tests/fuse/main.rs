@@ -10,6 +10,7 @@ mod dialects;
 mod files;
 #[path = "../support/mounted.rs"]
 mod mounted;
+mod names;
 #[path = "../support/program.rs"]
 mod program;
 mod programs;
