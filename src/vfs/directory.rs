@@ -12,10 +12,15 @@ use crate::vfs::listing::Listing;
 use crate::vfs::listing::Pages;
 use crate::vfs::listing::Seen;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 /// After so many lookups by requests of their own, one listing is cheaper.
 const LOOKUPS_BEFORE_LISTING: u32 = 2;
+
+/// How long a name that led to nothing is believed to lead to nothing: programs look before they make something, and the
+/// kernel does once more.
+const ABSENCE_BELIEVED: Duration = Duration::from_secs(1);
 
 /// What the remembered listing of a directory says of a name.
 pub enum Remembered {
@@ -36,6 +41,7 @@ impl Vfs {
 
     /// What is known of a name without asking.
     pub(super) fn remembered(&self, directory: &Inode, name: &str) -> Remembered {
+        let absent_ttl = ABSENCE_BELIEVED.min(self.options.metadata_ttl);
         let state = directory.state();
         match &state.directory.listing {
             Some(listing) if listing.asked.elapsed() < self.options.metadata_ttl => match listing.entries.get(name) {
@@ -43,9 +49,7 @@ impl Vfs {
                 None => Remembered::Absent,
             },
             Some(_) | None => match &state.directory.absent {
-                Some((absent, asked)) if **absent == *name && asked.elapsed() < self.options.metadata_ttl => {
-                    Remembered::Absent
-                }
+                Some((absent, asked)) if **absent == *name && asked.elapsed() < absent_ttl => Remembered::Absent,
                 Some(_) | None => Remembered::Unknown,
             },
         }

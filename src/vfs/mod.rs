@@ -1,7 +1,7 @@
 //! A tree of files over the flat keys of a bucket. Knows nothing of FUSE or HTTP.
 //!
 //! One operation of POSIX is one method of [`Vfs`], in the file of its family: [`lookup`], [`readdir`], [`open`], [`io`],
-//! [`commit`], [`make`], [`remove`], [`rename`], [`setattr`].
+//! [`commit`], [`make`], [`remove`], [`rename`], [`rename_directory`], [`setattr`].
 //!
 //! Lock order: `Inode::changing` (asynchronous; of two inodes the one with the smaller id first), then the tree, then
 //! `Inode::state`, then a stream's own lock. The last three are never held over a wait.

@@ -9,6 +9,7 @@ use crate::files::noise;
 use crate::mounted::MountedBucket;
 use crate::programs::shell;
 use crate::speech::Speech;
+use brigade::base::clock;
 use rustix::fs::CWD;
 use rustix::fs::FileType;
 use rustix::fs::Mode;
@@ -32,7 +33,6 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
-use std::time::SystemTime;
 
 const MIB: usize = 1 << 20;
 
@@ -54,7 +54,7 @@ fn hidden(seen: &Seen) -> Vec<String> {
 
 /// Closes are told to a mount after they have returned.
 fn until_nothing_is_hidden(seen: &Seen) {
-    let begun = std::time::Instant::now();
+    let begun = clock::monotonic();
     while !hidden(seen).is_empty() {
         assert!(begun.elapsed() < Duration::from_secs(10), "{:?} stay", hidden(seen));
         std::thread::yield_now();
@@ -335,7 +335,7 @@ fn directories_change_their_times_with_their_entries() {
         ("unlink", "rm d/f"),
     ];
     for (what, command) in changes {
-        let old = SystemTime::now() - Duration::from_secs(1000);
+        let old = clock::now() - Duration::from_secs(1000);
         File::open(&dir).unwrap().set_modified(old).unwrap();
         let before = fs::metadata(&dir).unwrap();
         shell(seen.mounted.path(), command);

@@ -279,3 +279,39 @@ async fn what_a_crash_leaves_is_hidden_and_removed_when_it_is_old() {
     assert_eq!(after.vfs.clean_up().await.unwrap(), 1);
     assert_eq!(store.keys(), ["p/", "p/.brigade-notes"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_notices_nothing_of_renames_and_of_the_removal() {
+    let mounted = Arc::new(Mounted::new());
+    let whole = pattern(9 * MIB);
+    mounted.mkdir("d").await.unwrap();
+    mounted.write("d/a", &whole).await.unwrap();
+    let handle = mounted.open("d/a", READ).await.unwrap();
+    let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let reader = tokio::spawn({
+        let (mounted, ended, whole) = (Arc::clone(&mounted), Arc::clone(&ended), whole.clone());
+        async move {
+            let mut reads = 0_usize;
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) || reads < 100 {
+                // Here and there, so that little is read ahead.
+                let at = reads * 1_234_577 % whole.len();
+                let piece = mounted.read_at(handle, at as u64, 3).await.unwrap();
+                assert_eq!(piece, whole[at..whole.len().min(at + 3)]);
+                reads += 1;
+            }
+            reads
+        }
+    });
+    for _ in 0..20 {
+        mounted.rename("d/a", "d/b").await.unwrap();
+        mounted.rename("d", "e").await.unwrap();
+        mounted.rename("e/b", "e/a").await.unwrap();
+        mounted.rename("e", "d").await.unwrap();
+    }
+    mounted.write("d/over", b"x").await.unwrap();
+    mounted.rename("d/over", "d/a").await.unwrap();
+    ended.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(reader.await.unwrap() >= 100);
+    mounted.close(handle).await.unwrap();
+    assert_eq!(mounted.store.keys(), ["d/", "d/a"]);
+}
