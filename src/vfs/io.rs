@@ -60,32 +60,34 @@ impl Vfs {
         Ok(Answer::Later(Box::pin(async move { vfs.read_current(&file, offset, len).await })))
     }
 
-    /// A read failed. When the same bytes have another key or tag by now, through a rename or a change of attributes of
-    /// this mount, they are read from there; any other version is stale.
+    /// A read failed. When the same bytes have another key or tag by now, through a rename, a removal or a change of
+    /// attributes of this mount, they are read from there, however often that happens; any other version is stale.
     async fn read_again(&self, file: &FileHandle, offset: u64, len: u32, error: Error) -> Result<Bytes> {
-        if !matches!(error, Error::NotFound | Error::Stale) {
-            return Err(error);
-        }
-        // The object may have gone a moment ago, and a rename or removal be about to tell where it is.
-        self.settled(&file.inode).await;
-        let moved = {
-            let key = self.tree.key(&file.inode);
-            let state = file.inode.state();
-            let mut reader = file.reader.lock().expect("no panic happens while a reader is locked");
-            let known = reader.as_ref().map(|reader| reader.version().clone());
-            let current = key.and_then(|key| state.readable(key));
-            match (known, current) {
-                (Some(known), Some(current))
-                    if known != current && (known.etag == current.etag || state.aliases.contains(&known.etag)) =>
-                {
-                    let moved = Reader::new(Arc::clone(&self.reading), current);
-                    *reader = Some(Arc::clone(&moved));
-                    moved
+        let (mut error, mut tried) = (error, None);
+        while matches!(error, Error::NotFound | Error::Stale) {
+            // The object may have gone a moment ago, and a rename or removal be about to tell where it is.
+            self.settled(&file.inode).await;
+            let moved = {
+                let key = self.tree.key(&file.inode);
+                let state = file.inode.state();
+                let mut reader = file.reader.lock().expect("no panic happens while a reader is locked");
+                let known = reader.as_ref().map(|reader| reader.version().etag.clone());
+                let current = key.and_then(|key| state.readable(key));
+                let (Some(known), Some(current)) = (known, current) else { return Err(Error::Stale) };
+                let same = known == current.etag || state.aliases.contains(&known);
+                let now = Some((current.clone(), state.changed));
+                if !same || tried == now {
+                    return Err(Error::Stale);
                 }
-                _ => return Err(Error::Stale),
+                tried = now;
+                Arc::clone(reader.insert(Reader::new(Arc::clone(&self.reading), current)))
+            };
+            match moved.begin(offset, u64::from(len)).bytes().await {
+                Ok(bytes) => return Ok(bytes),
+                Err(again) => error = again.into(),
             }
-        };
-        moved.begin(offset, u64::from(len)).bytes().await.map_err(Error::of_known_file)
+        }
+        Err(error)
     }
 
     /// Reads what the file is now, for handles that may write, or that were opened before there was anything to read.
