@@ -35,7 +35,7 @@ pub fn file_attr(entry: &Entry) -> FileAttr {
         kind: file_type(attr.kind),
         perm: u16::try_from(attr.permissions & 0o7777).expect("twelve bits fit"),
         // Of a directory too: counting subdirectories would cost a listing, and 1 tells `find` that it is not counted.
-        nlink: 1,
+        nlink: u32::from(!entry.inode.state().gone),
         uid: attr.uid,
         gid: attr.gid,
         rdev: 0,
@@ -73,6 +73,19 @@ pub fn file_type(kind: Kind) -> FileType {
         Kind::File => FileType::RegularFile,
         Kind::Directory => FileType::Directory,
         Kind::Symlink => FileType::Symlink,
+        Kind::Fifo => FileType::NamedPipe,
+        Kind::Socket => FileType::Socket,
+    }
+}
+
+/// What `mknod` is asked for; `None` for devices, which a bucket has no use for.
+#[must_use]
+pub fn node_kind(mode: u32) -> Option<Kind> {
+    match rustix::fs::FileType::from_raw_mode(mode) {
+        rustix::fs::FileType::RegularFile => Some(Kind::File),
+        rustix::fs::FileType::Fifo => Some(Kind::Fifo),
+        rustix::fs::FileType::Socket => Some(Kind::Socket),
+        _ => None,
     }
 }
 

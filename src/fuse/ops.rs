@@ -8,12 +8,14 @@ use crate::fuse::attr::dot_attr;
 use crate::fuse::attr::file_attr;
 use crate::fuse::attr::file_type;
 use crate::fuse::attr::how;
+use crate::fuse::attr::node_kind;
 use crate::fuse::attr::open_flags;
 use crate::fuse::pool::Pool;
 use crate::fuse::pool::Reply;
 use crate::fuse::pool::refuse;
 use crate::vfs::Entry;
 use crate::vfs::Vfs;
+use crate::vfs::attr::Kind;
 use crate::vfs::handle::HandleId;
 use crate::vfs::inode::InodeId;
 use crate::vfs::io::Answer;
@@ -210,11 +212,14 @@ impl Filesystem for Ops {
         _rdev: u32,
         reply: ReplyEntry,
     ) {
-        if rustix::fs::FileType::from_raw_mode(mode) != rustix::fs::FileType::RegularFile {
-            return reply.error(Errno::EPERM);
-        }
         let (vfs, name, owner) = (self.vfs(), name.to_owned(), owner(req, mode));
-        let work = async move { vfs.mknod(inode(parent), &name, owner).await };
+        let Some(kind) = node_kind(mode) else { return reply.error(Errno::EPERM) };
+        let work = async move {
+            match kind {
+                Kind::File => vfs.mknod(inode(parent), &name, owner).await,
+                special => vfs.make_node(inode(parent), &name, special, owner).await,
+            }
+        };
         self.pool.run("mknod", reply, work, answer_entry);
     }
 

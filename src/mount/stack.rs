@@ -45,6 +45,11 @@ impl Stack {
         let traced = Arc::new(Traced::new(Arc::new(client), Arc::new(Counters::default())));
         let store: Arc<dyn Store> = Arc::new(Retry::new(traced, Policy::default()));
         let vfs = Vfs::new(store, plan.vfs.clone(), tokio::runtime::Handle::current());
+        if !plan.vfs.read_only
+            && let Err(error) = vfs.clean_up().await
+        {
+            tracing::warn!(%error, "cannot look for what crashed mounts have left");
+        }
         Ok(Self { vfs, reached })
     }
 

@@ -38,6 +38,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 /// What becomes of a call that is made to fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub struct Memory {
 struct Plan {
     calls: BTreeMap<Op, u64>,
     losses: BTreeMap<(Op, u64), Lost>,
+    /// Calls that still arrive before no other does.
+    left: Option<u64>,
 }
 
 impl Memory {
@@ -87,6 +90,21 @@ impl Memory {
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         let made = plan.calls.get(&op).copied().unwrap_or(0);
         plan.losses.insert((op, made + nth), lost);
+    }
+
+    /// After `calls` more calls of any kind no request arrives any more, as after a crash of the caller.
+    pub fn lose_all_after(&self, calls: u64) {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner).left = Some(calls);
+    }
+
+    /// All requests arrive from now on.
+    pub fn lose_nothing(&self) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Plan::default();
+    }
+
+    /// Makes an object older, past all counting.
+    pub fn age(&self, key: &str, by: Duration) {
+        self.state().age(key, by);
     }
 
     /// How many calls of a kind were made, lost ones included.
@@ -135,7 +153,15 @@ impl Memory {
             let made = plan.calls.entry(op).or_default();
             *made += 1;
             let nth = *made;
-            plan.losses.remove(&(op, nth))
+            let crashed = match &mut plan.left {
+                Some(0) => true,
+                Some(left) => {
+                    *left -= 1;
+                    false
+                }
+                None => false,
+            };
+            if crashed { Some(Lost::Request) } else { plan.losses.remove(&(op, nth)) }
         };
         let fail = |kind, message: &str| Err(Error::new(op, key, kind, message));
         match lost {

@@ -21,6 +21,10 @@ pub enum Kind {
     Directory,
     /// A symbolic link; the object's bytes are its target.
     Symlink,
+    /// A named pipe; the kernel does all with it but keep its name.
+    Fifo,
+    /// A socket; likewise.
+    Socket,
 }
 
 impl Kind {
@@ -31,6 +35,8 @@ impl Kind {
             Self::File => 0o100_000,
             Self::Directory => 0o040_000,
             Self::Symlink => 0o120_000,
+            Self::Fifo => 0o010_000,
+            Self::Socket => 0o140_000,
         }
     }
 }
@@ -98,6 +104,8 @@ impl Posix {
         match self.mode.map(|mode| mode & TYPE_MASK) {
             Some(0o120_000) => Kind::Symlink,
             _ if self.symlink => Kind::Symlink,
+            Some(0o010_000) => Kind::Fifo,
+            Some(0o140_000) => Kind::Socket,
             _ => Kind::File,
         }
     }

@@ -77,19 +77,20 @@ impl Vfs {
 
     /// As [`commit`](Self::commit), for a caller that holds `changing` and has settled the borrowers.
     pub(super) async fn commit_locked(&self, inode: &Arc<Inode>) -> Result<()> {
-        let (stream, condition, gone) = {
+        // Without a name nobody will ever look for it: it needs not be whole anywhere but for its open handles.
+        if inode.state().gone { Ok(()) } else { self.publish(inode).await }
+    }
+
+    /// As [`commit_locked`](Self::commit_locked), also of a file that has no name any more: under its hidden key.
+    pub(super) async fn publish(&self, inode: &Arc<Inode>) -> Result<()> {
+        let (stream, condition) = {
             let state = inode.state();
             if let Some(broken) = &state.broken {
                 return Err(broken.clone());
             }
             let Some(stream) = state.stream.clone() else { return Ok(()) };
-            (stream, condition(&state), state.gone)
+            (stream, condition(&state))
         };
-        if gone {
-            stream.abandon().await;
-            inode.state().stream = None;
-            return Ok(());
-        }
         match stream.commit(condition).await {
             Ok(etag) => {
                 self.committed(inode, &stream, etag);

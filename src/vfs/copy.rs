@@ -47,20 +47,32 @@ pub async fn copy_object(
         }
         return Ok(etag);
     }
+    let etag = copy_in_parts(store, &source, version.size, to, headers, &Condition::None).await?;
+    verify(store, to, version.size, &etag).await?;
+    Ok(etag)
+}
+
+/// Copies an object as the parts of an upload, whose completion is bound to `condition`. `headers` replaces those of the
+/// source; `None` keeps them.
+pub async fn copy_in_parts(
+    store: &dyn Store,
+    source: &CopySource,
+    size: u64,
+    to: &str,
+    headers: Option<&Headers>,
+    condition: &Condition,
+) -> Result<ETag, Error> {
     let kept;
     let headers = match headers {
         Some(headers) => headers,
         None => {
-            kept = store.head_object(key).await?.headers;
+            kept = store.head_object(&source.key).await?.headers;
             &kept
         }
     };
     let upload = store.create_upload(to, headers).await?;
-    match copy_parts(store, &source, version.size, to, &upload).await {
-        Ok(etag) => {
-            verify(store, to, version.size, &etag).await?;
-            Ok(etag)
-        }
+    match copy_parts(store, source, size, to, &upload, condition).await {
+        Ok(etag) => Ok(etag),
         Err(error) => {
             if let Err(abort) = store.abort_upload(to, &upload).await {
                 tracing::warn!(key = to, error = %abort, "an unfinished copy stays in the bucket");
@@ -108,6 +120,7 @@ async fn copy_parts(
     size: u64,
     to: &str,
     upload: &UploadId,
+    condition: &Condition,
 ) -> Result<ETag, Error> {
     let (ranges, at_once) = part_ranges(store.facts(), size);
     let mut parts: Vec<_> = stream::iter((1..).map(PartNumber).zip(ranges))
@@ -116,7 +129,7 @@ async fn copy_parts(
         .try_collect()
         .await?;
     parts.sort_by_key(|part| part.number);
-    store.complete_upload(to, upload, &parts, &Condition::None).await
+    store.complete_upload(to, upload, &parts, condition).await
 }
 
 /// The parts of a copy, and how many of them may be under way.

@@ -12,10 +12,15 @@ use crate::vfs::listing::Listing;
 use crate::vfs::listing::Pages;
 use crate::vfs::listing::Seen;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 /// After so many lookups by requests of their own, one listing is cheaper.
 const LOOKUPS_BEFORE_LISTING: u32 = 2;
+
+/// How long a name that led to nothing is believed to lead to nothing: programs look before they make something, and the
+/// kernel does once more.
+const ABSENCE_BELIEVED: Duration = Duration::from_secs(1);
 
 /// What the remembered listing of a directory says of a name.
 pub enum Remembered {
@@ -36,13 +41,17 @@ impl Vfs {
 
     /// What is known of a name without asking.
     pub(super) fn remembered(&self, directory: &Inode, name: &str) -> Remembered {
+        let absent_ttl = ABSENCE_BELIEVED.min(self.options.metadata_ttl);
         let state = directory.state();
         match &state.directory.listing {
             Some(listing) if listing.asked.elapsed() < self.options.metadata_ttl => match listing.entries.get(name) {
                 Some(seen) => Remembered::Entry(seen.clone(), listing.asked),
                 None => Remembered::Absent,
             },
-            Some(_) | None => Remembered::Unknown,
+            Some(_) | None => match &state.directory.absent {
+                Some((absent, asked)) if **absent == *name && asked.elapsed() < absent_ttl => Remembered::Absent,
+                Some(_) | None => Remembered::Unknown,
+            },
         }
     }
 
@@ -92,6 +101,7 @@ impl Vfs {
     pub(super) fn entry_added(&self, directory: &Inode, name: &Arc<str>, seen: Seen) {
         let mut state = directory.state();
         state.directory.changes += 1;
+        state.directory.absent = None;
         if let Some(listing) = &mut state.directory.listing {
             listing.entries.insert(Arc::clone(name), seen);
         }
@@ -101,6 +111,7 @@ impl Vfs {
     pub(super) fn entry_removed(&self, directory: &Inode, name: &str) {
         let mut state = directory.state();
         state.directory.changes += 1;
+        state.directory.removed = Some(clock::monotonic());
         if let Some(listing) = &mut state.directory.listing {
             listing.entries.remove(name);
         }

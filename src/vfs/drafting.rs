@@ -37,9 +37,23 @@ impl Vfs {
             };
             match draft {
                 Some(draft) => return Ok(draft),
-                None => self.commit(inode).await?,
+                None => self.bring_out(inode).await?,
             }
         }
+    }
+
+    /// Brings the version being written into the bucket, so that it can be read back or gone on from: under the file's name,
+    /// or under its hidden key when it has none any more.
+    pub(super) async fn bring_out(&self, inode: &Arc<Inode>) -> Result<()> {
+        if !inode.state().gone {
+            self.commit(inode).await?;
+        }
+        let gone = inode.state().gone;
+        if gone {
+            let _changing = inode.changing.lock().await;
+            self.publish(inode).await?;
+        }
+        Ok(())
     }
 
     /// As [`draft`](Self::draft), for a caller that holds `changing`. `None`: the version must be committed before.
@@ -135,7 +149,7 @@ impl Vfs {
             Draft::Patch(patch) if patch.holds_enough() => {
                 let current = inode.state().stream.as_ref().is_some_and(|current| current.is(draft));
                 if current {
-                    self.commit(inode).await?;
+                    self.bring_out(inode).await?;
                 }
             }
             Draft::Patch(patch) => patch.add_segment(self.writing.pool.take().await),

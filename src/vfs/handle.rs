@@ -5,6 +5,7 @@ use crate::reader;
 use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::inode::Inode;
+use crate::vfs::inode::InodeId;
 use crate::vfs::readdir::Cursor;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -139,6 +140,14 @@ impl Handles {
             Some(Handle::Directory(cursor)) => Ok(Arc::clone(cursor)),
             Some(Handle::File(_)) | None => Err(Error::BadHandle),
         }
+    }
+
+    /// Whether an open file may be read by somebody.
+    #[must_use]
+    pub fn reads(&self, inode: InodeId) -> bool {
+        let open = self.read();
+        open.values()
+            .any(|handle| matches!(handle, Handle::File(file) if file.inode.id == inode && file.access.reads()))
     }
 
     /// Closes a file and gives it back, if it was one.

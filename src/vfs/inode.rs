@@ -93,6 +93,8 @@ pub struct State {
     pub directory: Directory,
     /// Files whose versions being written take bytes from this one's object.
     pub borrowers: Vec<Weak<Inode>>,
+    /// Whether nobody can read what is written from now on: its name is gone, and no handle reads it.
+    pub unread: bool,
 }
 
 /// What is known of a directory beyond its attributes.
@@ -112,6 +114,10 @@ pub struct Directory {
     pub large: bool,
     /// Whether its attributes came from its marker.
     pub described: bool,
+    /// When this mount last took a name out of it.
+    pub removed: Option<Instant>,
+    /// The name that was found to lead to nothing last, and when the bucket was asked.
+    pub absent: Option<(Arc<str>, Instant)>,
 }
 
 impl Inode {
@@ -140,6 +146,7 @@ impl Inode {
             kept: None,
             directory: Directory::default(),
             borrowers: Vec::new(),
+            unread: false,
         };
         Arc::new(Self { id, kind, changing: tokio::sync::Mutex::new(()), state: Mutex::new(state) })
     }

@@ -72,7 +72,8 @@ impl Vfs {
         })))
     }
 
-    /// Reads what the file is now. When it becomes another version of this mount meanwhile, it is read from that.
+    /// Reads what the file is now. When it becomes another version of this mount meanwhile, or its bytes get another key
+    /// through a rename or a removal, it is read from there.
     pub(super) async fn read_current(&self, file: &FileHandle, offset: u64, len: u32) -> Result<Bytes> {
         loop {
             let seen = self.seen(&file.inode);
@@ -80,7 +81,7 @@ impl Vfs {
                 Seen { draft: Some(Draft::Stream(stream)), .. } => match stream.read(offset, len as usize) {
                     Some(bytes) => return Ok(bytes),
                     // Parts that are on their way can only be read when they are there.
-                    None => self.commit(&file.inode).await.map(|()| None),
+                    None => self.bring_out(&file.inode).await.map(|()| None),
                 },
                 Seen { draft: Some(Draft::Patch(patch)), .. } => match patch.read(offset, u64::from(len)) {
                     Some(pieces) => self.read_pieces(file, pieces).await.map(Some),
@@ -95,7 +96,13 @@ impl Vfs {
             match read {
                 Ok(Some(bytes)) => return Ok(bytes),
                 Ok(None) => {}
-                Err(Error::Stale) if self.has_changed(&file.inode, &seen) => {}
+                Err(error @ (Error::NotFound | Error::Stale)) => {
+                    // The object may have gone a moment ago, and a rename or removal be about to tell where it is.
+                    self.settled(&file.inode).await;
+                    if !self.has_changed(&file.inode, &seen) {
+                        return Err(error);
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -173,9 +180,15 @@ impl Vfs {
         file.wrote.store(true, Ordering::Relaxed);
         file.writer.is(thread);
         let draft = {
-            let state = file.inode.state();
+            let mut state = file.inode.state();
             if let Some(broken) = &state.broken {
                 return Err(broken.clone());
+            }
+            if state.unread {
+                let at = offset.unwrap_or(state.attr.size);
+                state.attr.size = state.attr.size.max(at + bytes.len() as u64);
+                state.written_now();
+                return Ok(Answer::Now(()));
             }
             state.stream.clone()
         };

@@ -3,6 +3,8 @@
 use crate::store::probe::SCRATCH_PREFIX;
 use crate::vfs::error::Error;
 use crate::vfs::error::Result;
+use crate::vfs::scratch::RENAME_PREFIX;
+use crate::vfs::scratch::UNLINKED_PREFIX;
 use std::ffi::OsStr;
 
 /// Bytes of one name at most (`NAME_MAX` of Linux).
@@ -31,11 +33,12 @@ pub fn child_name<'a>(directory: &str, key: &'a str) -> Option<(&'a str, Shape)>
     legal.then_some((name, shape))
 }
 
-/// Whether a name is kept for the scratch objects by which mounts find out what a store can do. They come and go, of other
-/// hosts too, so no program shall see them.
+/// Whether a name is kept for the scratch objects of mounts: those by which they find out what a store can do, files that
+/// lost their names while they are open, and plans of renames. They come and go, of other hosts too, so no program shall
+/// see them.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
-    name.starts_with(SCRATCH_PREFIX)
+    [SCRATCH_PREFIX, UNLINKED_PREFIX, RENAME_PREFIX].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether a key is that of a scratch object.
@@ -81,6 +84,8 @@ mod tests {
             ("", "../a", None, "dot-dot would escape"),
             ("", "..", None, "dot-dot as an object"),
             ("", ".brigade-probe-1", None, "a scratch object"),
+            ("", ".brigade-unlinked-1", None, "a file that is open and has no name"),
+            ("", ".brigade-rename-1", None, "the plan of a rename"),
             ("", ".brigade-probe", Some((".brigade-probe", Shape::Object)), "nearly one"),
             ("", "...", Some(("...", Shape::Object)), "three dots are a name"),
             ("b/", "a/b", None, "of another directory"),

@@ -49,6 +49,9 @@ impl Vfs {
         if !changes {
             return Ok(());
         }
+        if self.is_unread(&file.inode, Some(end.max(size)).filter(|_| what != Allocation::PunchHole)) {
+            return Ok(());
+        }
         file.wrote.store(true, Ordering::Relaxed);
         match what {
             Allocation::Extend | Allocation::Reserve => self.resize(&file.inode, end).await,
@@ -62,12 +65,15 @@ impl Vfs {
         match inode.kind {
             Kind::File => {}
             Kind::Directory => return Err(Error::IsDirectory),
-            Kind::Symlink => return Err(Error::Invalid("a symbolic link has no length to set")),
+            Kind::Symlink | Kind::Fifo | Kind::Socket => return Err(Error::Invalid("only files have a length to set")),
         }
         self.must_fit(size, 0)?;
         let file = handle.map(|handle| self.handles.file(handle)).transpose()?;
         if let Some(file) = &file {
             file.wrote.store(true, Ordering::Relaxed);
+        }
+        if self.is_unread(inode, Some(size)) {
+            return Ok(());
         }
         let now = inode.attr().size;
         if size == 0 && now > 0 {
@@ -76,6 +82,15 @@ impl Vfs {
             self.resize(inode, size).await?;
         }
         if file.is_none() && inode.state().writers == 0 { self.commit(inode).await } else { Ok(()) }
+    }
+
+    /// Whether nobody can read the file any more; then it only takes the length.
+    fn is_unread(&self, inode: &Inode, size: Option<u64>) -> bool {
+        let mut state = inode.state();
+        if let (true, Some(size)) = (state.unread, size) {
+            state.attr.size = size;
+        }
+        state.unread
     }
 
     async fn resize(&self, inode: &Arc<Inode>, size: u64) -> Result<()> {

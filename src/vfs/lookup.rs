@@ -57,6 +57,9 @@ impl Vfs {
             Err(Error::NameNotUtf8) => return Err(Error::NotFound),
             name => name?,
         };
+        if self.key_of(&directory)?.len() + name.len() > self.store.facts().key_bytes_max {
+            return Err(Error::NameTooLong);
+        }
         let inode = self.resolve(&directory, name).await?.ok_or(Error::NotFound)?;
         Ok(self.counted(inode))
     }
@@ -153,7 +156,16 @@ impl Vfs {
                 Remembered::Unknown => {}
             }
         }
-        self.ask(&format!("{}{name}", self.key_of(directory)?)).await
+        let asked = clock::monotonic();
+        let changes = directory.state().directory.changes;
+        let found = self.ask(&format!("{}{name}", self.key_of(directory)?)).await?;
+        let mut state = directory.state();
+        // A program that makes or moves something to a name looks first, and the kernel once more.
+        if found.is_none() && state.directory.changes == changes {
+            state.directory.absent = Some((name.into(), asked));
+        }
+        drop(state);
+        Ok(found)
     }
 
     /// Asks the bucket for one key, as an object and as a directory, in one round.

@@ -1,4 +1,4 @@
-//! Making directories and symbolic links, and reading the latter.
+//! Making directories, symbolic links, pipes and sockets; where links lead.
 
 use crate::base::clock;
 use crate::store::Condition;
@@ -21,6 +21,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 /// Bytes of a symbolic link's target at most (`PATH_MAX` of Linux).
@@ -35,9 +36,9 @@ impl Vfs {
         let (directory, name) = self.free_name(parent, name).await?;
         let inode = self.tree.replace(directory.id, &name, self.new_attr(Kind::Directory, owner));
         let key = self.key_of(&inode)?;
-        if let Err(error) = self.put_marker(&inode, &key).await {
+        if let Err(error) = self.put_marker_if(&inode, &key, &self.if_free()).await {
             self.tree.unlink(directory.id, &name);
-            return Err(error);
+            return Err(self.taken(&directory, error));
         }
         // Nobody has put anything into it yet, so what is in it is known.
         inode.state().directory.listing = Some(Listing { entries: BTreeMap::new(), asked: clock::monotonic() });
@@ -51,13 +52,33 @@ impl Vfs {
     /// # Errors
     /// [`Error::Exists`], and what the store answers.
     pub async fn symlink(&self, parent: InodeId, name: &OsStr, target: &OsStr, owner: Owner) -> Result<Entry> {
-        let target = target.to_str().ok_or(Error::NameNotUtf8)?;
+        self.make_special(parent, name, Kind::Symlink, Bytes::copy_from_slice(target.as_bytes()), owner).await
+    }
+
+    /// Makes a named pipe or a socket, in the form of s3fs: an empty object whose mode says what it is.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], and what the store answers.
+    pub async fn make_node(&self, parent: InodeId, name: &OsStr, kind: Kind, owner: Owner) -> Result<Entry> {
+        assert!(matches!(kind, Kind::Fifo | Kind::Socket), "the others have bytes");
+        self.make_special(parent, name, kind, Bytes::new(), owner).await
+    }
+
+    async fn make_special(
+        &self,
+        parent: InodeId,
+        name: &OsStr,
+        kind: Kind,
+        body: Bytes,
+        owner: Owner,
+    ) -> Result<Entry> {
+        self.must_be_writable()?;
         if !self.keeps_attributes() {
             // Nothing would tell it from a file.
-            return Err(Error::Unsupported("symbolic links in a store that keeps no user metadata"));
+            return Err(Error::Unsupported("links, pipes and sockets in a store that keeps no user metadata"));
         }
         let (directory, name) = self.free_name(parent, name).await?;
-        let inode = self.tree.replace(directory.id, &name, self.new_attr(Kind::Symlink, owner));
+        let inode = self.tree.replace(directory.id, &name, self.new_attr(kind, owner));
         let key = self.key_of(&inode)?;
         let mut headers = Headers {
             storage_class: self.options.storage_class.clone(),
@@ -66,26 +87,40 @@ impl Vfs {
         };
         let posix = inode.state().posix(true);
         posix.write(&mut headers.metadata);
-        let body = Payload::from(Bytes::copy_from_slice(target.as_bytes()));
-        let etag = match self.store.put_object(&key, body, &headers, &Condition::None).await {
+        let size = body.len() as u64;
+        let etag = match self.store.put_object(&key, Payload::from(body), &headers, &self.if_free()).await {
             Ok(etag) => etag,
             Err(error) => {
                 self.tree.unlink(directory.id, &name);
-                return Err(error.into());
+                return Err(self.taken(&directory, error.into()));
             }
         };
-        let version = Version { etag, size: target.len() as u64, last_modified: clock::now() };
+        let version = Version { etag, size, last_modified: clock::now() };
         {
             let mut state = inode.state();
             state.attr.size = version.size;
             state.version = Some(version.clone());
-            state.headers = KnownHeaders::of(Kind::Symlink, headers);
+            state.headers = KnownHeaders::of(kind, headers);
             state.mtime_set = true;
             state.stored_now();
         }
         self.entry_added(&directory, &name, Seen::Object(version, Some(posix)));
         self.touch_directory(&directory);
         Ok(self.counted(inode))
+    }
+
+    /// What is made must be new, also for other hosts; where a store has no conditions, the lookup before has to do.
+    fn if_free(&self) -> Condition {
+        if self.store.facts().conditional_writes { Condition::Absent } else { Condition::None }
+    }
+
+    /// Another host was faster than this mount knows.
+    fn taken(&self, directory: &Inode, error: Error) -> Error {
+        if !matches!(error, Error::Stale) {
+            return error;
+        }
+        self.doubt(directory);
+        Error::Exists
     }
 
     /// Where a symbolic link leads.

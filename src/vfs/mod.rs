@@ -1,13 +1,14 @@
 //! A tree of files over the flat keys of a bucket. Knows nothing of FUSE or HTTP.
 //!
 //! One operation of POSIX is one method of [`Vfs`], in the file of its family: [`lookup`], [`readdir`], [`open`], [`io`],
-//! [`drafting`], [`commit`], [`length`], [`transfer`], [`make`], [`remove`], [`rename`], [`setattr`].
+//! [`drafting`], [`commit`], [`length`], [`transfer`], [`make`], [`remove`], [`rename`], [`rename_directory`], [`setattr`].
 //!
 //! Lock order: `Inode::changing` (asynchronous; of two inodes the one with the smaller id first), then the tree, then
 //! `Inode::state`, then a draft's own lock. The last three are never held over a wait.
 
 pub mod attr;
 pub mod borrowed;
+pub mod claim;
 pub mod commit;
 pub mod copy;
 pub mod destination;
@@ -25,13 +26,17 @@ pub mod lookup;
 pub mod make;
 pub mod open;
 pub mod options;
+pub mod plan;
 pub mod readdir;
 pub mod remove;
 pub mod rename;
+pub mod rename_directory;
+pub mod scratch;
 pub mod setattr;
 pub mod shutdown;
 pub mod transfer;
 pub mod tree;
+pub mod unlinked;
 
 pub use error::Error;
 pub use error::Result;

@@ -79,10 +79,14 @@ impl Vfs {
     /// [`Error::Stale`] when the object is another one by now than the kernel believes: it looks the name up again.
     pub async fn open(&self, id: InodeId, how: How) -> Result<Opened> {
         let inode = self.tree.get(id)?;
+        // What has lost its name can be opened again through a descriptor only, while there is something to open.
+        if inode.state().gone && self.tree.key(&inode).is_none() {
+            return Err(Error::Stale);
+        }
         match inode.kind {
             Kind::File => {}
             Kind::Directory => return Err(Error::IsDirectory),
-            Kind::Symlink => return Err(Error::Invalid("a symbolic link cannot be opened")),
+            Kind::Symlink | Kind::Fifo | Kind::Socket => return Err(Error::Invalid("only files can be opened")),
         }
         if how.access.writes() {
             self.must_be_writable()?;
@@ -163,6 +167,7 @@ impl Vfs {
                 tracing::error!(key, %error, "a file whose last descriptor was closed is not in the bucket");
             }
         }
+        self.forget_unlinked(&inode).await;
         self.tree.let_go(inode);
         committed
     }

@@ -68,6 +68,15 @@ pub struct Cursor {
     pass: Option<Pass>,
 }
 
+/// Where an entry comes from.
+#[derive(Clone)]
+enum Shown {
+    /// From this mount, which has not committed it yet.
+    Local,
+    /// From a listing that was asked for then.
+    Listed(Seen, Instant),
+}
+
 /// One pass from the start of a directory to its end.
 struct Pass {
     pages: Pages,
@@ -77,7 +86,7 @@ struct Pass {
     changes: u64,
     /// Index of the first entry of `window` in the whole directory.
     first: usize,
-    window: VecDeque<(Arc<str>, Option<Seen>)>,
+    window: VecDeque<(Arc<str>, Shown)>,
     /// Names of this mount that the bucket does not have yet, or not in this version.
     local: HashSet<Arc<str>>,
     /// All entries, to be remembered; given up when there are too many.
@@ -127,8 +136,8 @@ impl Vfs {
             cursor.pass = Some(self.begin_pass(&directory)?);
         }
         let pass = cursor.pass.as_mut().expect("just begun");
-        while let Some((name, seen)) = self.entry_at(&directory, pass, index).await? {
-            let Some(item) = self.item(&directory, index, name, seen, detail, pass.asked) else {
+        while let Some((name, shown)) = self.entry_at(&directory, pass, index).await? {
+            let Some(item) = self.item(&directory, index, name, shown, detail) else {
                 index += 1;
                 continue;
             };
@@ -145,14 +154,14 @@ impl Vfs {
     fn begin_pass(&self, directory: &Arc<Inode>) -> Result<Pass> {
         let prefix = self.key_of(directory)?;
         let local = self.local_names(directory.id);
-        let mut window: VecDeque<_> = local.iter().map(|name| (Arc::clone(name), None)).collect();
+        let mut window: VecDeque<_> = local.iter().map(|name| (Arc::clone(name), Shown::Local)).collect();
         let state = directory.state();
         let (mut complete, mut asked, mut collected) = (false, clock::monotonic(), Some(BTreeMap::new()));
         let fresh = |listing: &&Listing| listing.asked.elapsed() < self.options.metadata_ttl;
         if let Some(listing) = state.directory.listing.as_ref().filter(fresh) {
             (complete, asked, collected) = (true, listing.asked, None);
             let others = listing.entries.iter().filter(|(name, _)| !local.contains(*name));
-            window.extend(others.map(|(name, seen)| (Arc::clone(name), Some(seen.clone()))));
+            window.extend(others.map(|(name, seen)| (Arc::clone(name), Shown::Listed(seen.clone(), asked))));
         }
         let changes = state.directory.changes;
         let pages = Pages::new(prefix);
@@ -174,7 +183,7 @@ impl Vfs {
         directory: &Arc<Inode>,
         pass: &mut Pass,
         index: usize,
-    ) -> Result<Option<(Arc<str>, Option<Seen>)>> {
+    ) -> Result<Option<(Arc<str>, Shown)>> {
         while index >= pass.first + pass.window.len() && !pass.complete {
             self.next_page(directory, pass).await?;
         }
@@ -193,6 +202,7 @@ impl Vfs {
             continuation: pass.next_page.take(),
             ..ListObjects::default()
         };
+        let asked = clock::monotonic();
         let page = self.store.list_objects(&request).await?;
         pass.next_page.clone_from(&page.next);
         let mut entries = pass.pages.add(page);
@@ -205,7 +215,7 @@ impl Vfs {
         }
         pass.collected.take_if(|collected| collected.len() > ENTRIES_MAX);
         let others = entries.into_iter().filter(|(name, _)| !pass.local.contains(name));
-        pass.window.extend(others.map(|(name, seen)| (name, Some(seen))));
+        pass.window.extend(others.map(|(name, seen)| (name, Shown::Listed(seen, asked))));
         if pass.complete
             && let Some(entries) = pass.collected.take()
         {
@@ -216,21 +226,16 @@ impl Vfs {
     }
 
     /// The entry to show, with attributes if they are wanted and known. `None` for what has gone meanwhile.
-    fn item(
-        &self,
-        directory: &Arc<Inode>,
-        index: usize,
-        name: Arc<str>,
-        seen: Option<Seen>,
-        detail: Detail,
-        asked: Instant,
-    ) -> Option<Item> {
+    fn item(&self, directory: &Arc<Inode>, index: usize, name: Arc<str>, shown: Shown, detail: Detail) -> Option<Item> {
         let next = index as u64 + 3;
-        let Some(mut seen) = seen else {
-            let inode = self.tree.child(directory.id, &name)?;
-            let (kind, id) = (inode.kind, inode.id.0);
-            let entry = (detail == Detail::Attributes).then(|| self.counted(inode));
-            return Some(Item { next, name, kind, id, entry });
+        let (mut seen, asked) = match shown {
+            Shown::Listed(seen, asked) => (seen, asked),
+            Shown::Local => {
+                let inode = self.tree.child(directory.id, &name)?;
+                let (kind, id) = (inode.kind, inode.id.0);
+                let entry = (detail == Detail::Attributes).then(|| self.counted(inode));
+                return Some(Item { next, name, kind, id, entry });
+            }
         };
         if let Remembered::Absent = self.remembered(directory, &name) {
             return None;
@@ -242,12 +247,18 @@ impl Vfs {
             Seen::Directory => Kind::Directory,
             Seen::Object(_, posix) => posix.unwrap_or_default().kind(),
         };
+        let known = self.tree.child(directory.id, &name).map(|inode| inode.id.0);
         if detail == Detail::Names {
-            let id = self.tree.child(directory.id, &name).map_or(UNKNOWN_ID, |inode| inode.id.0);
+            let id = known.unwrap_or(UNKNOWN_ID);
             return Some(Item { next, name, kind, id, entry: None });
         }
         let found = Found { seen, headers: None, marker: None, asked };
-        let entry = self.counted(self.admit_seen(directory.id, &name, &found));
+        let inode = self.admit_seen(directory.id, &name, &found);
+        // What this mount has removed since then must not come to life again by being listed: whoever wants it asks.
+        if known.is_none() && directory.state().directory.removed.is_some_and(|removed| removed >= asked) {
+            inode.state().checked = None;
+        }
+        let entry = self.counted(inode);
         let (kind, id, entry) = (entry.inode.kind, entry.inode.id.0, Some(entry));
         Some(Item { next, name, kind, id, entry })
     }

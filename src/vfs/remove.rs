@@ -11,12 +11,12 @@ use crate::vfs::key;
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-/// So many keys of another host's scratch objects are looked past.
-const SCRATCH_KEYS_MAX: u32 = 8;
+/// So many keys of scratch objects, of this mount or another, are looked past by one request.
+const SCRATCH_KEYS_EXPECTED: u32 = 8;
 
 impl Vfs {
-    /// Removes a file or a symbolic link. Descriptors that are open for reading fail from then on with
-    /// [`Error::Stale`]; what was being written is dropped.
+    /// Removes a file or a symbolic link. Whoever has it open goes on reading and writing what nobody else can see any
+    /// more.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::IsDirectory`], and what the store answers.
@@ -29,13 +29,17 @@ impl Vfs {
         {
             let _changing = inode.changing.lock().await;
             let key = self.tree.key(&inode).ok_or(Error::NotFound)?;
+            let how = self.leave(&inode).await?;
             let stored = inode.state().version.is_some();
-            if stored {
-                self.store.delete_object(&key).await?;
+            if stored && let Err(error) = self.delete_surely(&key).await {
+                self.stayed(&inode, how).await;
+                self.doubt(&inode);
+                self.doubt(&directory);
+                return Err(error);
             }
-            self.dropped(&inode).await;
             self.tree.unlink(directory.id, &name);
             self.entry_removed(&directory, &name);
+            self.left(&inode, how).await;
         }
         self.touch_directory(&directory);
         self.tree.let_go(inode);
@@ -72,31 +76,30 @@ impl Vfs {
         Ok((directory, name, inode))
     }
 
-    /// The name of a file is gone: what was being written goes nowhere.
-    pub(super) async fn dropped(&self, inode: &Arc<Inode>) {
-        let stream = {
-            let mut state = inode.state();
-            (state.gone, state.deferred) = (true, false);
-            state.stream.take()
-        };
-        if let Some(stream) = stream {
-            stream.abandon().await;
-        }
-    }
-
     /// Removes the object that stands for a directory, if nothing else is in it.
     pub(super) async fn remove_marker(&self, inode: &Arc<Inode>) -> Result<()> {
         let key = self.key_of(inode)?;
         let written = self.tree.children(inode.id).iter().any(|(_, child)| child.state().stream.is_some());
-        let request = ListObjects { prefix: key.clone(), limit: Some(SCRATCH_KEYS_MAX + 2), ..ListObjects::default() };
-        let page = self.store.list_objects(&request).await?;
-        if written || page.objects.iter().any(|object| object.key != key && !key::is_scratch(&object.key)) {
+        let keys = self.first_keys(&key, 2).await?;
+        if written || keys.iter().any(|other| *other != key) {
             return Err(Error::NotEmpty);
         }
-        if page.objects.iter().any(|object| object.key == key) {
-            self.store.delete_object(&key).await?;
+        if keys.is_empty() { Ok(()) } else { self.delete_surely(&key).await }
+    }
+
+    /// The first keys below a prefix, but for scratch objects: `wanted` of them, or all there are.
+    async fn first_keys(&self, prefix: &str, wanted: usize) -> Result<Vec<String>> {
+        let limit = SCRATCH_KEYS_EXPECTED + u32::try_from(wanted).unwrap_or(u32::MAX);
+        let mut request = ListObjects { prefix: prefix.to_owned(), limit: Some(limit), ..ListObjects::default() };
+        let mut keys = Vec::new();
+        loop {
+            let page = self.store.list_objects(&request).await?;
+            keys.extend(page.objects.into_iter().map(|object| object.key).filter(|key| !key::is_scratch(key)));
+            if keys.len() >= wanted || page.next.is_none() {
+                return Ok(keys);
+            }
+            (request.continuation, request.limit) = (page.next, None);
         }
-        Ok(())
     }
 
     /// Something has left a directory. One that only its entries implied would vanish with the last of them, so it gets an
@@ -111,10 +114,8 @@ impl Vfs {
         if key.is_empty() || marker == Some(true) || (marker == Some(false) && occupied) {
             return Ok(());
         }
-        let request = ListObjects { prefix: key.clone(), limit: Some(SCRATCH_KEYS_MAX + 1), ..ListObjects::default() };
-        let page = self.store.list_objects(&request).await?;
-        match page.objects.iter().find(|object| !key::is_scratch(&object.key)) {
-            Some(first) => directory.state().directory.marker = Some(first.key == key),
+        match self.first_keys(&key, 1).await?.first() {
+            Some(first) => directory.state().directory.marker = Some(*first == key),
             None => self.put_marker(directory, &key).await?,
         }
         Ok(())

@@ -197,6 +197,11 @@ impl Vfs {
 
     /// Writes the object that stands for a directory, with the directory's attributes.
     pub(super) async fn put_marker(&self, inode: &Arc<Inode>, key: &str) -> Result<()> {
+        self.put_marker_if(inode, key, &Condition::None).await
+    }
+
+    /// As [`put_marker`](Self::put_marker), under a condition.
+    pub(super) async fn put_marker_if(&self, inode: &Arc<Inode>, key: &str, condition: &Condition) -> Result<()> {
         let headers = {
             let state = inode.state();
             let mut headers = state.headers.to_headers().unwrap_or_default();
@@ -205,7 +210,7 @@ impl Vfs {
             state.posix(true).write(&mut headers.metadata);
             headers
         };
-        self.store.put_object(key, Payload::default(), &headers, &Condition::None).await?;
+        self.store.put_object(key, Payload::default(), &headers, condition).await?;
         let sent = Posix { atime: None, ..Posix::parse(&headers.metadata) };
         self.learn_directory(key, sent);
         let mut state = inode.state();

@@ -69,6 +69,7 @@ impl Vfs {
         });
         let mut failures = self.settle(whole).await;
         failures.extend(self.abort(open).await);
+        self.forget_all_unlinked().await;
         failures
     }
 
@@ -79,7 +80,11 @@ impl Vfs {
     }
 
     fn ahead(&self) -> Vec<Arc<Inode>> {
-        self.tree.all().into_iter().filter(|inode| inode.state().is_ahead()).collect()
+        let is_ahead = |inode: &Arc<Inode>| {
+            let state = inode.state();
+            state.is_ahead() && !state.gone
+        };
+        self.tree.all().into_iter().filter(is_ahead).collect()
     }
 
     async fn settle(&self, inodes: Vec<Arc<Inode>>) -> Vec<Failure> {

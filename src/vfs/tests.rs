@@ -6,3 +6,5 @@ mod harness;
 mod lacking;
 mod names;
 mod patches;
+mod renames;
+mod unlinked;

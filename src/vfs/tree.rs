@@ -34,6 +34,8 @@ struct Entry {
     children: usize,
     /// Whether its name leads to it.
     linked: bool,
+    /// The key of what is left of a file that has no name any more.
+    refuge: Option<String>,
 }
 
 // INVARIANT: every name leads to a linked entry, and every linked entry but the root is led to by its name.
@@ -44,9 +46,23 @@ impl Tree {
     #[must_use]
     pub fn new(prefix: String, root: Attr) -> Self {
         let inode = Inode::new(InodeId::ROOT, root);
-        let root = Entry { inode, parent: InodeId::ROOT, name: "".into(), lookups: 1, children: 0, linked: true };
+        let root = Entry {
+            inode,
+            parent: InodeId::ROOT,
+            name: "".into(),
+            lookups: 1,
+            children: 0,
+            linked: true,
+            refuge: None,
+        };
         let entries = HashMap::from([(InodeId::ROOT, root)]);
         Self { prefix, state: Mutex::new(State { entries, names: BTreeMap::new(), next: 2 }) }
+    }
+
+    /// What all keys begin with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// The inode with this id.
@@ -136,10 +152,25 @@ impl Tree {
         self.lock().forget_if_unused(id);
     }
 
-    /// The key of a file, or the prefix of a directory with its slash; `None` once its name is gone.
+    /// From the end of its name on, what is left of a file has this key, which no name shows.
+    pub fn take_refuge(&self, id: InodeId, key: String) {
+        self.lock().entry(id).refuge = Some(key);
+    }
+
+    /// Nothing is left of a file that had no name any more; answers with its key.
+    pub fn leave_refuge(&self, id: InodeId) -> Option<String> {
+        self.lock().entries.get_mut(&id)?.refuge.take()
+    }
+
+    /// The key of a file, or the prefix of a directory with its slash; `None` once its name is gone, unless it was given
+    /// a [refuge](Self::take_refuge).
     #[must_use]
     pub fn key(&self, inode: &Inode) -> Option<String> {
         let state = self.lock();
+        let own = state.entries.get(&inode.id)?;
+        if !own.linked {
+            return own.refuge.clone();
+        }
         let mut names = Vec::new();
         let mut id = inode.id;
         while id != InodeId::ROOT {
@@ -209,7 +240,8 @@ impl State {
         // Counted first, so that the parent is not forgotten with what it loses.
         self.entry(parent).children += 1;
         self.unlink(&key);
-        let entry = Entry { inode: Arc::clone(&inode), parent, name, lookups: 0, children: 0, linked: true };
+        let entry =
+            Entry { inode: Arc::clone(&inode), parent, name, lookups: 0, children: 0, linked: true, refuge: None };
         self.entries.insert(id, entry);
         self.names.insert(key, id);
         inode

@@ -11,6 +11,7 @@ use brigade::store::Condition;
 use brigade::store::Headers;
 use brigade::store::Kind;
 use brigade::store::ListObjects;
+use brigade::store::Op;
 use brigade::store::Payload;
 use brigade::store::Store;
 use brigade::store::client::Client;
@@ -116,6 +117,13 @@ impl Seen {
         Self { mounted: Self::mount(&backend, speech, &[]), store, runtime, backend, speech }
     }
 
+    /// Mounts again after a crash.
+    pub fn mounted_again(self) -> Self {
+        let Self { mounted, store, runtime, backend, speech } = self;
+        drop(mounted);
+        Self { mounted: Self::mount(&backend, speech, &[]), store, runtime, backend, speech }
+    }
+
     pub fn put(&self, key: &str, bytes: &[u8]) {
         let payload = Payload::from(Bytes::copy_from_slice(bytes));
         let headers = Headers::default();
@@ -134,6 +142,11 @@ impl Seen {
     pub fn keys(&self) -> Vec<String> {
         let page = self.runtime.block_on(self.store.list_objects(&ListObjects::default())).unwrap();
         page.objects.into_iter().map(|object| object.key).collect()
+    }
+
+    /// How many requests the backend has answered.
+    pub fn requests(&self) -> u64 {
+        Op::ALL.iter().map(|op| self.backend.requests(op.name())).sum()
     }
 
     pub fn uploads(&self) -> usize {

@@ -10,6 +10,7 @@ mod dialects;
 mod files;
 #[path = "../support/mounted.rs"]
 mod mounted;
+mod names;
 mod patches;
 #[path = "../support/program.rs"]
 mod program;

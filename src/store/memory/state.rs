@@ -23,6 +23,7 @@ use md5::Md5;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::ops::Range;
+use std::time::Duration;
 use std::time::SystemTime;
 
 type Result<T> = std::result::Result<T, Kind>;
@@ -101,6 +102,12 @@ impl State {
     pub fn rename(&mut self, from: &str, to: &str, now: SystemTime) {
         if let Some(stored) = self.objects.remove(from) {
             self.objects.insert(to.to_owned(), Stored { modified: now, ..stored });
+        }
+    }
+
+    pub fn age(&mut self, key: &str, by: Duration) {
+        if let Some(stored) = self.objects.get_mut(key) {
+            stored.modified -= by;
         }
     }
 

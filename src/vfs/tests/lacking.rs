@@ -294,6 +294,21 @@ async fn scratch_objects_of_other_mounts_are_neither_seen_nor_in_the_way() {
 }
 
 #[tokio::test]
+async fn more_scratch_objects_than_one_request_shows_hide_no_entry() {
+    let mounted = Mounted::new();
+    mounted.mkdir("d").await.unwrap();
+    for i in 10..40 {
+        mounted.put(Box::leak(format!("d/.brigade-unlinked-{i}").into_boxed_str()), b"x").await;
+    }
+    mounted.write("d/f", b"x").await.unwrap();
+    assert!(matches!(mounted.rmdir("d").await, Err(Error::NotEmpty)));
+    assert!(mounted.store.keys().contains(&"d/".to_owned()));
+    mounted.unlink("d/f").await.unwrap();
+    mounted.rmdir("d").await.unwrap();
+    assert_eq!(mounted.store.keys().len(), 30, "the marker is gone, and nothing of others");
+}
+
+#[tokio::test]
 async fn everything_that_is_written_is_encrypted_as_the_mount_says() {
     let options = Options { server_side_encryption: Some("AES256".into()), ..Options::default() };
     let facts = Facts { move_object: true, ..Facts::S3 };
