@@ -2,7 +2,7 @@
 //!
 //! The name is gone from the bucket at once, as other hosts must see it. What was stored under it is copied aside by the
 //! store first, so that no byte of it passes here and no memory holds it; what was not stored yet goes to the hidden key
-//! when it must go anywhere. What a crash leaves there is removed by a later mount ([`scratch`](crate::vfs::scratch)).
+//! when it must go anywhere. What a crash leaves there is removed by a later mount ([`scratch`]).
 
 use crate::base::clock;
 use crate::store::ETag;
