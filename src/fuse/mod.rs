@@ -5,6 +5,7 @@ pub mod errno;
 mod ops;
 mod pool;
 pub mod session;
+pub mod xattr;
 
 pub use session::Options;
 pub use session::Session;

@@ -7,9 +7,13 @@ use crate::fuse::attr::file_attr;
 use crate::fuse::attr::file_type;
 use crate::fuse::attr::how;
 use crate::fuse::attr::open_flags;
+use crate::fuse::attr::time;
 use crate::fuse::pool::Pool;
 use crate::fuse::pool::Reply;
 use crate::fuse::pool::refuse;
+use crate::fuse::xattr::answer_names;
+use crate::fuse::xattr::answer_value;
+use crate::fuse::xattr::expected;
 use crate::vfs::Entry;
 use crate::vfs::Vfs;
 use crate::vfs::handle::HandleId;
@@ -120,13 +124,6 @@ fn room(full: bool) -> Room {
     if full { Room::Full } else { Room::Taken }
 }
 
-fn time(given: TimeOrNow) -> SystemTime {
-    match given {
-        TimeOrNow::SpecificTime(time) => time,
-        TimeOrNow::Now => clock::now(),
-    }
-}
-
 impl Filesystem for Ops {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
         let wanted = InitFlags::FUSE_ATOMIC_O_TRUNC
@@ -180,7 +177,8 @@ impl Filesystem for Ops {
         reply: ReplyAttr,
     ) {
         let vfs = self.vfs();
-        let (atime, mtime) = (atime.map(time), mtime.map(time));
+        let now = clock::now();
+        let (atime, mtime) = (atime.map(|given| time(given, now)), mtime.map(|given| time(given, now)));
         let changes = Changes { size, permissions: mode, uid, gid, atime, mtime };
         let work = async move { vfs.setattr(inode(ino), fh.map(handle), changes).await };
         self.pool.run("setattr", reply, work, answer_attr);
@@ -259,7 +257,14 @@ impl Filesystem for Ops {
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let (vfs, how) = (self.vfs(), how(flags.0, req.pid()));
-        let work = async move { vfs.open(inode(ino), how).await };
+        let uid = req.uid();
+        let work = async move {
+            let opened = vfs.open(inode(ino), how).await?;
+            if how.truncate {
+                vfs.emptied_by(uid, inode(ino));
+            }
+            Ok(opened)
+        };
         self.pool.run("open", reply, work, |reply, Opened { handle, pages }| {
             reply.opened(FileHandle(handle.0), open_flags(pages));
         });
@@ -321,7 +326,10 @@ impl Filesystem for Ops {
         self.pool.run_now(
             "write",
             reply,
-            || self.vfs.write(handle(fh), req.pid(), offset, data),
+            || {
+                self.vfs.written_by(req.uid(), handle(fh));
+                self.vfs.write(handle(fh), req.pid(), offset, data)
+            },
             |reply, answer| match answer {
                 Answer::Now(()) => reply.written(written),
                 Answer::Later(work) => self.pool.run("write", reply, work, move |reply, ()| reply.written(written)),
@@ -419,15 +427,39 @@ impl Filesystem for Ops {
         reply.statfs(BLOCKS, BLOCKS, BLOCKS, FILES, FILES, BLOCK_BYTES, name_max, BLOCK_BYTES);
     }
 
-    // The kernel remembers ENOSYS and does these by itself, or without, from then on.
-
-    fn getxattr(&self, _req: &Request, _ino: INodeNo, _name: &OsStr, _size: u32, reply: ReplyXattr) {
-        reply.error(Errno::ENOSYS);
+    fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let (vfs, name) = (self.vfs(), name.to_owned());
+        let work = async move { vfs.getxattr(inode(ino), &name).await };
+        self.pool.run("getxattr", reply, work, move |reply, value| answer_value(reply, size, &value));
     }
 
-    fn listxattr(&self, _req: &Request, _ino: INodeNo, _size: u32, reply: ReplyXattr) {
-        reply.error(Errno::ENOSYS);
+    fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        let vfs = self.vfs();
+        let work = async move { vfs.listxattr(inode(ino)).await };
+        self.pool.run("listxattr", reply, work, move |reply, names| answer_names(reply, size, &names));
     }
+
+    fn setxattr(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        let (vfs, name, value) = (self.vfs(), name.to_owned(), value.to_vec());
+        let work = async move { vfs.setxattr(inode(ino), &name, &value, expected(flags)).await };
+        self.pool.run("setxattr", reply, work, answer_empty);
+    }
+
+    fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let (vfs, name) = (self.vfs(), name.to_owned());
+        self.pool.run("removexattr", reply, async move { vfs.removexattr(inode(ino), &name).await }, answer_empty);
+    }
+
+    // The kernel remembers ENOSYS and does this by itself from then on.
 
     fn access(&self, _req: &Request, _ino: INodeNo, _mask: AccessFlags, reply: ReplyEmpty) {
         reply.error(Errno::ENOSYS);

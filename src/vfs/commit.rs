@@ -119,7 +119,11 @@ impl Vfs {
                 state.attr.mtime = version.last_modified;
             }
             // Attributes that were set after the headers had gone out are stored by a copy.
-            let changed = state.posix(posix.mtime.is_some()) != Posix { atime: None, ..posix };
+            let changed = state.posix(posix.mtime.is_some()).is_news_to(&posix);
+            let changed = state.xattrs_stored(&sent.metadata) || changed;
+            if posix.ctime.is_none() && !changed {
+                state.attr.ctime = version.last_modified;
+            }
             state.deferred = changed && self.keeps_attributes();
             let posix = if self.keeps_attributes() { posix } else { state.posix(true) };
             state.headers = KnownHeaders::of(inode.kind, sent);
