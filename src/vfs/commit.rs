@@ -55,7 +55,8 @@ impl Vfs {
     /// Why they are not.
     pub async fn fsyncdir(&self, id: InodeId) -> Result<()> {
         let directory = self.directory(id)?;
-        self.store_attributes(&directory).await
+        self.store_attributes(&directory).await?;
+        self.store_touched(&directory).await
     }
 
     /// Publishes the version that is being written, if there is one.

@@ -13,12 +13,31 @@ fn at(seconds: u64, nanos: u32) -> Option<SystemTime> {
     Some(UNIX_EPOCH + Duration::new(seconds, nanos))
 }
 
+/// Who wrote it, what, and what it means.
+type Row = (&'static str, &'static [(&'static str, &'static str)], Posix);
+
+const NOTHING: Posix = Posix {
+    mode: None,
+    uid: None,
+    gid: None,
+    mtime: None,
+    atime: None,
+    symlink: false,
+    ctime: None,
+    target_bytes: None,
+    xattrs: false,
+};
+
+fn all_are_read(rows: &[Row]) {
+    for (who, written, want) in rows {
+        assert_eq!(Posix::parse(&metadata(written)), *want, "{who}");
+    }
+}
+
 #[test]
-fn what_others_write_is_read() {
-    let nothing = Posix::default();
-    type Row = (&'static str, &'static [(&'static str, &'static str)], Posix);
-    let rows: &[Row] = &[
-        ("nobody", &[], nothing),
+fn what_file_systems_and_rclone_write_is_read() {
+    all_are_read(&[
+        ("nobody", &[], NOTHING),
         (
             "s3fs",
             &[("mode", "33188"), ("uid", "5"), ("gid", "6"), ("mtime", "7.000000008"), ("ctime", "9"), ("atime", "10")],
@@ -29,14 +48,14 @@ fn what_others_write_is_read() {
                 mtime: at(7, 8),
                 ctime: at(9, 0),
                 atime: at(10, 0),
-                ..nothing
+                ..NOTHING
             },
         ),
-        ("s3fs, a symbolic link", &[("mode", "41471")], Posix { mode: Some(0o120_777), ..nothing }),
+        ("s3fs, a symbolic link", &[("mode", "41471")], Posix { mode: Some(0o120_777), ..NOTHING }),
         (
             "s3sync",
             &[("permissions", "420"), ("owner", "1"), ("group", "2")],
-            Posix { mode: Some(0o644), uid: Some(1), gid: Some(2), ..nothing },
+            Posix { mode: Some(0o644), uid: Some(1), gid: Some(2), ..NOTHING },
         ),
         (
             "rclone --metadata",
@@ -50,14 +69,20 @@ fn what_others_write_is_read() {
                 mode: Some(0o100_640),
                 mtime: at(1_616_161_616, 500_000_000),
                 atime: at(1_616_161_616, 0),
-                ..nothing
+                ..NOTHING
             },
         ),
         (
             "rclone, a time only",
             &[("mtime", "2021-03-19T13:46:56.25Z")],
-            Posix { mtime: at(1_616_161_616, 250_000_000), ..nothing },
+            Posix { mtime: at(1_616_161_616, 250_000_000), ..NOTHING },
         ),
+    ]);
+}
+
+#[test]
+fn what_the_tools_of_clouds_write_is_read() {
+    all_are_read(&[
         (
             "gsutil -P",
             &[
@@ -73,30 +98,36 @@ fn what_others_write_is_read() {
                 gid: Some(4),
                 mtime: at(1_616_161_616, 0),
                 atime: at(1_616_161_617, 0),
-                ..nothing
+                ..NOTHING
             },
         ),
         (
             "gcsfuse, a time",
             &[("gcsfuse_mtime", "2021-03-19T13:46:56Z")],
-            Posix { mtime: at(1_616_161_616, 0), ..nothing },
+            Posix { mtime: at(1_616_161_616, 0), ..NOTHING },
         ),
         (
             "gcsfuse, a symbolic link",
             &[("gcsfuse_symlink_target", "a%20b")],
-            Posix { symlink: true, target_bytes: Some(5), ..nothing },
+            Posix { symlink: true, target_bytes: Some(5), ..NOTHING },
         ),
         (
             "gcsfuse, a symbolic link with its target in the body",
             &[("goog-reserved-file-is-symlink", "true")],
-            Posix { symlink: true, ..nothing },
+            Posix { symlink: true, ..NOTHING },
         ),
+    ]);
+}
+
+#[test]
+fn what_links_and_labels_are_is_read() {
+    all_are_read(&[
         (
             "geesefs, a symbolic link",
             &[("--symlink-target", "a%20b"), ("mtime", "7")],
-            Posix { symlink: true, target_bytes: Some(3), mtime: at(7, 0), ..nothing },
+            Posix { symlink: true, target_bytes: Some(3), mtime: at(7, 0), ..NOTHING },
         ),
-        ("geesefs, an attribute", &[("colour", "red")], Posix { xattrs: true, ..nothing }),
+        ("geesefs, an attribute", &[("colour", "red")], Posix { xattrs: true, ..NOTHING }),
         (
             "FSx for Lustre",
             &[
@@ -112,7 +143,7 @@ fn what_others_write_is_read() {
                 gid: Some(501),
                 mtime: at(1_595_002_920, 1),
                 atime: at(1_595_002_920, 500_000_000),
-                ..nothing
+                ..NOTHING
             },
         ),
         (
@@ -123,12 +154,9 @@ fn what_others_write_is_read() {
                 ("mtime", "soon"),
                 ("gcsfuse_mtime", "1970-01-01T00:00:07Z"),
             ],
-            Posix { mode: Some(0o100_644), mtime: at(7, 0), ..nothing },
+            Posix { mode: Some(0o100_644), mtime: at(7, 0), ..NOTHING },
         ),
-    ];
-    for (who, written, want) in rows {
-        assert_eq!(Posix::parse(&metadata(written)), *want, "{who}");
-    }
+    ]);
 }
 
 #[test]
