@@ -1,7 +1,7 @@
 //! Extended attributes: users' own, which are kept with the object, and those that tell of the object itself.
 //!
 //! Changes are gathered and stored as those of other attributes are. How they are spelled is told in
-//! [`xattr`](crate::vfs::xattr).
+//! [`xattr`].
 
 use crate::base::clock;
 use crate::store::Metadata;
