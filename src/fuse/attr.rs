@@ -12,9 +12,12 @@ use fuser::FopenFlags;
 use fuser::INodeNo;
 use fuser::OpenAccMode;
 use fuser::OpenFlags;
+use fuser::TimeOrNow;
 use fuser::WriteFlags;
 use rustix::fs::FallocateFlags;
 use rustix::fs::OFlags;
+use std::time::Duration;
+use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 /// Bytes that programs are told to read and write at once: what one request carries.
@@ -64,6 +67,23 @@ pub fn dot_attr(id: u64) -> FileAttr {
         blksize: BLOCK_BYTES,
         flags: 0,
     }
+}
+
+/// The time that a program sets, or `now`.
+#[must_use]
+pub fn time(given: TimeOrNow, now: SystemTime) -> SystemTime {
+    match given {
+        TimeOrNow::SpecificTime(time) => corrected(time),
+        TimeOrNow::Now => now,
+    }
+}
+
+/// Before 1970 the kernel counts seconds back and nanoseconds forth; fuser (0.18) counts both back.
+fn corrected(time: SystemTime) -> SystemTime {
+    let Err(before) = time.duration_since(UNIX_EPOCH) else { return time };
+    let (seconds, nanos) = (before.duration().as_secs(), before.duration().subsec_nanos());
+    let whole = UNIX_EPOCH.checked_sub(Duration::from_secs(seconds));
+    whole.map_or(time, |whole| whole + Duration::from_nanos(nanos.into()))
 }
 
 /// The kind as the kernel wants it.
@@ -130,5 +150,26 @@ pub fn open_flags(pages: Pages) -> FopenFlags {
         Pages::None => FopenFlags::FOPEN_DIRECT_IO,
         Pages::New => FopenFlags::empty(),
         Pages::Kept => FopenFlags::FOPEN_KEEP_CACHE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_before_1970_are_what_the_kernel_meant() {
+        // (seconds, nanoseconds) as the kernel sends them, what fuser makes of them, and what they mean.
+        let back = |seconds, nanos| UNIX_EPOCH - Duration::new(seconds, nanos);
+        let rows = [
+            (back(2, 500_000_000), back(1, 500_000_000), "(-2, 500000000) is a second and a half before"),
+            (back(2, 0), back(2, 0), "whole seconds"),
+            (back(1, 999_999_999), back(0, 1), "(-1, 999999999) is a nanosecond before"),
+            (UNIX_EPOCH, UNIX_EPOCH, "the beginning"),
+            (UNIX_EPOCH + Duration::new(2, 5), UNIX_EPOCH + Duration::new(2, 5), "after it"),
+        ];
+        for (given, want, why) in rows {
+            assert_eq!(time(TimeOrNow::SpecificTime(given), UNIX_EPOCH), want, "{why}");
+        }
     }
 }

@@ -24,6 +24,9 @@ pub fn errno(error: &Error) -> Errno {
         Error::MetadataTooLarge => Errno::E2BIG,
         Error::BeingWritten => Errno::EBUSY,
         Error::BadHandle => Errno::EBADF,
+        Error::NoAttribute => Errno::ENODATA,
+        Error::NotPermitted(_) => Errno::EPERM,
+        Error::NoRoom => Errno::ENOSPC,
         Error::Store(error) => of_store(&error.kind),
     }
 }
@@ -67,6 +70,9 @@ pub fn is_remarkable(error: &Error) -> bool {
         | Error::Invalid(_)
         | Error::NameTooLong
         | Error::NameNotUtf8
+        | Error::NoAttribute
+        | Error::NotPermitted(_)
+        | Error::NoRoom
         | Error::BadHandle => false,
     }
 }

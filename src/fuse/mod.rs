@@ -1,10 +1,13 @@
 //! Speaks FUSE and decides nothing: requests of the kernel become calls of [`crate::vfs`], answers go back.
 
+pub mod answer;
 pub mod attr;
 pub mod errno;
+mod negotiate;
 mod ops;
 mod pool;
 pub mod session;
+pub mod xattr;
 
 pub use session::Options;
 pub use session::Session;

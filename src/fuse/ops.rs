@@ -1,6 +1,13 @@
 //! The kernel's requests: each one is converted, becomes one call of the vfs, and is answered.
 
 use crate::base::clock;
+use crate::fuse::answer::GENERATION;
+use crate::fuse::answer::answer_attr;
+use crate::fuse::answer::answer_empty;
+use crate::fuse::answer::answer_entry;
+use crate::fuse::answer::handle;
+use crate::fuse::answer::inode;
+use crate::fuse::answer::owner;
 use crate::fuse::attr::BLOCK_BYTES;
 use crate::fuse::attr::allocation;
 use crate::fuse::attr::appends;
@@ -10,18 +17,19 @@ use crate::fuse::attr::file_type;
 use crate::fuse::attr::how;
 use crate::fuse::attr::node_kind;
 use crate::fuse::attr::open_flags;
+use crate::fuse::attr::time;
+use crate::fuse::negotiate::negotiate;
 use crate::fuse::pool::Pool;
 use crate::fuse::pool::Reply;
 use crate::fuse::pool::refuse;
-use crate::vfs::Entry;
+use crate::fuse::xattr::answer_names;
+use crate::fuse::xattr::answer_value;
+use crate::fuse::xattr::expected;
 use crate::vfs::Vfs;
 use crate::vfs::attr::Kind;
-use crate::vfs::handle::HandleId;
-use crate::vfs::inode::InodeId;
 use crate::vfs::io::Answer;
 use crate::vfs::key::NAME_BYTES_MAX;
 use crate::vfs::open::Opened;
-use crate::vfs::open::Owner;
 use crate::vfs::readdir::Detail;
 use crate::vfs::readdir::Room;
 use crate::vfs::rename::Target;
@@ -34,9 +42,7 @@ use fuser::Errno;
 use fuser::FileHandle;
 use fuser::Filesystem;
 use fuser::FopenFlags;
-use fuser::Generation;
 use fuser::INodeNo;
-use fuser::InitFlags;
 use fuser::KernelConfig;
 use fuser::LockOwner;
 use fuser::OpenFlags;
@@ -63,12 +69,6 @@ use std::time::Duration;
 use std::time::SystemTime;
 use tokio::runtime::Handle;
 
-/// Inode numbers are never used twice, so all are of one generation.
-const GENERATION: Generation = Generation(0);
-
-/// Requests that the kernel may have under way on its own account, such as read-ahead.
-const BACKGROUND_MAX: u16 = 64;
-
 /// Blocks that a bucket is said to have: 1 PiB. Larger numbers overflow in some installers.
 const BLOCKS: u64 = 1 << 30;
 
@@ -94,30 +94,6 @@ impl Ops {
     }
 }
 
-fn inode(number: INodeNo) -> InodeId {
-    InodeId(number.0)
-}
-
-fn handle(handle: FileHandle) -> HandleId {
-    HandleId(handle.0)
-}
-
-fn owner(request: &Request, mode: u32) -> Owner {
-    Owner { uid: request.uid(), gid: request.gid(), permissions: mode }
-}
-
-fn answer_entry(reply: ReplyEntry, entry: Entry) {
-    reply.entry(&entry.valid_for, &file_attr(&entry), GENERATION);
-}
-
-fn answer_attr(reply: ReplyAttr, entry: Entry) {
-    reply.attr(&entry.valid_for, &file_attr(&entry));
-}
-
-fn answer_empty(reply: ReplyEmpty, (): ()) {
-    reply.ok();
-}
-
 /// The reply of a directory is filled by the work itself, which brings it back.
 struct Filling;
 
@@ -129,32 +105,9 @@ fn room(full: bool) -> Room {
     if full { Room::Full } else { Room::Taken }
 }
 
-fn time(given: TimeOrNow) -> SystemTime {
-    match given {
-        TimeOrNow::SpecificTime(time) => time,
-        TimeOrNow::Now => clock::now(),
-    }
-}
-
 impl Filesystem for Ops {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        let wanted = InitFlags::FUSE_ATOMIC_O_TRUNC
-            | InitFlags::FUSE_AUTO_INVAL_DATA
-            | InitFlags::FUSE_DO_READDIRPLUS
-            | InitFlags::FUSE_READDIRPLUS_AUTO
-            | InitFlags::FUSE_ASYNC_DIO
-            | InitFlags::FUSE_PARALLEL_DIROPS
-            | InitFlags::FUSE_CACHE_SYMLINKS
-            | InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP;
-        // An older kernel that lacks one of them is served without it.
-        let offered = config.capabilities() & wanted;
-        let too_much = |nearest| io::Error::other(format!("the kernel takes at most {nearest:?}"));
-        config.add_capabilities(offered).map_err(too_much)?;
-        config.set_max_write(BLOCK_BYTES).map_err(|nearest| io::Error::other(format!("max_write {nearest}")))?;
-        config
-            .set_max_background(BACKGROUND_MAX)
-            .map_err(|nearest| io::Error::other(format!("background {nearest}")))?;
-        Ok(())
+        negotiate(config)
     }
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
@@ -190,7 +143,8 @@ impl Filesystem for Ops {
         reply: ReplyAttr,
     ) {
         let vfs = self.vfs();
-        let (atime, mtime) = (atime.map(time), mtime.map(time));
+        let now = clock::now();
+        let (atime, mtime) = (atime.map(|given| time(given, now)), mtime.map(|given| time(given, now)));
         let changes = Changes { size, permissions: mode, uid, gid, atime, mtime };
         let work = async move { vfs.setattr(inode(ino), fh.map(handle), changes).await };
         self.pool.run("setattr", reply, work, answer_attr);
@@ -272,7 +226,14 @@ impl Filesystem for Ops {
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let (vfs, how) = (self.vfs(), how(flags.0, req.pid()));
-        let work = async move { vfs.open(inode(ino), how).await };
+        let uid = req.uid();
+        let work = async move {
+            let opened = vfs.open(inode(ino), how).await?;
+            if how.truncate {
+                vfs.emptied_by(uid, inode(ino));
+            }
+            Ok(opened)
+        };
         self.pool.run("open", reply, work, |reply, Opened { handle, pages }| {
             reply.opened(FileHandle(handle.0), open_flags(pages));
         });
@@ -335,6 +296,7 @@ impl Filesystem for Ops {
             "write",
             reply,
             || {
+                self.vfs.written_by(req.uid(), handle(fh));
                 if appends(flags, write_flags) {
                     self.vfs.append(handle(fh), req.pid(), data)
                 } else {
@@ -435,7 +397,7 @@ impl Filesystem for Ops {
 
     fn fallocate(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
@@ -445,13 +407,14 @@ impl Filesystem for Ops {
     ) {
         let Some(what) = allocation(mode) else { return reply.error(Errno::EOPNOTSUPP) };
         let vfs = self.vfs();
+        vfs.written_by(req.uid(), handle(fh));
         let work = async move { vfs.fallocate(handle(fh), what, offset, length).await };
         self.pool.run("fallocate", reply, work, answer_empty);
     }
 
     fn copy_file_range(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino_in: INodeNo,
         fh_in: FileHandle,
         offset_in: u64,
@@ -463,6 +426,7 @@ impl Filesystem for Ops {
         reply: ReplyWrite,
     ) {
         let vfs = self.vfs();
+        vfs.written_by(req.uid(), handle(fh_out));
         let from = Place { handle: handle(fh_in), offset: offset_in };
         let to = Place { handle: handle(fh_out), offset: offset_out };
         let work = async move { vfs.copy_range(from, to, len.min(COPY_BYTES_MAX)).await };
@@ -476,15 +440,39 @@ impl Filesystem for Ops {
         reply.statfs(BLOCKS, BLOCKS, BLOCKS, FILES, FILES, BLOCK_BYTES, name_max, BLOCK_BYTES);
     }
 
-    // The kernel remembers ENOSYS and does these by itself, or without, from then on.
-
-    fn getxattr(&self, _req: &Request, _ino: INodeNo, _name: &OsStr, _size: u32, reply: ReplyXattr) {
-        reply.error(Errno::ENOSYS);
+    fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let (vfs, name) = (self.vfs(), name.to_owned());
+        let work = async move { vfs.getxattr(inode(ino), &name).await };
+        self.pool.run("getxattr", reply, work, move |reply, value| answer_value(reply, size, &value));
     }
 
-    fn listxattr(&self, _req: &Request, _ino: INodeNo, _size: u32, reply: ReplyXattr) {
-        reply.error(Errno::ENOSYS);
+    fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        let vfs = self.vfs();
+        let work = async move { vfs.listxattr(inode(ino)).await };
+        self.pool.run("listxattr", reply, work, move |reply, names| answer_names(reply, size, &names));
     }
+
+    fn setxattr(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        let (vfs, name, value) = (self.vfs(), name.to_owned(), value.to_vec());
+        let work = async move { vfs.setxattr(inode(ino), &name, &value, expected(flags)).await };
+        self.pool.run("setxattr", reply, work, answer_empty);
+    }
+
+    fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let (vfs, name) = (self.vfs(), name.to_owned());
+        self.pool.run("removexattr", reply, async move { vfs.removexattr(inode(ino), &name).await }, answer_empty);
+    }
+
+    // The kernel remembers ENOSYS and does this by itself from then on.
 
     fn access(&self, _req: &Request, _ino: INodeNo, _mask: AccessFlags, reply: ReplyEmpty) {
         reply.error(Errno::ENOSYS);

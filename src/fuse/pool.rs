@@ -39,6 +39,7 @@ replies!(
     fuser::ReplyEntry,
     fuser::ReplyOpen,
     fuser::ReplyWrite,
+    fuser::ReplyXattr,
 );
 
 /// Runs the work of requests.

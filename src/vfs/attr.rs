@@ -1,14 +1,22 @@
-//! Attributes of files, and how they are kept in user metadata. Pure.
+//! Attributes of files, and under which keys of user metadata they are kept. Pure. How values are spelled is told in
+//! [`spelling`](crate::vfs::spelling).
 //!
-//! Written in the form of s3fs; read in the forms of s3fs, rclone, geesefs and gcsfuse.
+//! Written in the form of s3fs; read in the forms of s3fs, s3sync, rclone, geesefs, gcsfuse, gsutil and Amazon's tools.
 
 use crate::store::Metadata;
-use std::time::Duration;
+use crate::vfs::spelling::TYPE_MASK;
+use crate::vfs::spelling::decode_words;
+use crate::vfs::spelling::format_time;
+use crate::vfs::spelling::parse_decimal_mode;
+use crate::vfs::spelling::parse_lustre_time;
+use crate::vfs::spelling::parse_mode;
+use crate::vfs::spelling::parse_octal_mode;
+use crate::vfs::spelling::parse_time;
+use crate::vfs::spelling::unescape;
+use crate::vfs::xattr;
+use std::borrow::Cow;
 use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
-/// Type bits of a mode (POSIX `S_IFMT`).
-const TYPE_MASK: u32 = 0o170_000;
 /// Permission bits, set-id bits and the sticky bit.
 pub const PERMISSION_MASK: u32 = 0o7777;
 
@@ -77,24 +85,70 @@ pub struct Posix {
     pub atime: Option<SystemTime>,
     /// Whether a foreign key says that it is a symbolic link.
     pub symlink: bool,
+    /// Last change of anything.
+    pub ctime: Option<SystemTime>,
+    /// Bytes of the target that a foreign key holds; of other symbolic links it is the object's body.
+    pub target_bytes: Option<u32>,
+    /// Whether there are extended attributes.
+    pub xattrs: bool,
 }
+
+/// Keys that hold the target of a symbolic link: of gcsfuse as it is, of geesefs escaped.
+const TARGET_KEYS: [&str; 2] = ["gcsfuse_symlink_target", "--symlink-target"];
 
 impl Posix {
     /// The names under which [`write`](Self::write) keeps what belongs to every version.
-    pub const NAMES: [&str; 4] = ["mode", "uid", "gid", "mtime"];
+    pub const NAMES: [&str; 6] = ["mode", "uid", "gid", "mtime", "atime", "ctime"];
 
-    /// Reads the keys that s3fs, rclone, geesefs and gcsfuse write. What cannot be read counts as not there.
+    /// The names that tell when the contents were written, which hold for no other contents.
+    pub const WRITTEN_NAMES: [&str; 6] =
+        ["mtime", "ctime", "goog-reserved-file-mtime", "gcsfuse_mtime", "file-mtime", "md5chksum"];
+
+    /// All names that are read here, and so are no attributes of a user's own.
+    pub const READ_NAMES: [&str; 19] = [
+        "mode",
+        "uid",
+        "gid",
+        "mtime",
+        "atime",
+        "ctime",
+        "permissions",
+        "owner",
+        "group",
+        "file-permissions",
+        "file-owner",
+        "file-group",
+        "file-mtime",
+        "file-atime",
+        "gcsfuse_mtime",
+        "gcsfuse_symlink_target",
+        "--symlink-target",
+        "btime",
+        "xattr",
+    ];
+
+    /// Reads the keys that we and others write, ours first. What cannot be read counts as not there.
     #[must_use]
     pub fn parse(metadata: &Metadata) -> Self {
-        let get = |names: &[&str]| names.iter().find_map(|name| metadata.get(*name)).map(|value| value.trim());
-        let mode = get(&["mode"]).and_then(parse_mode);
+        let get = |name: &str| metadata.get(name).map(|value| value.trim());
+        let id = |names: [&str; 4]| names.iter().find_map(|name| get(name).and_then(|value| value.parse().ok()));
+        let mode = get("mode").and_then(parse_mode);
+        let mode = mode.or_else(|| get("permissions").and_then(parse_decimal_mode));
+        let mode = mode.or_else(|| get("goog-reserved-posix-mode").and_then(parse_octal_mode));
+        let mtime = ["mtime", "goog-reserved-file-mtime", "gcsfuse_mtime"];
+        let atime = ["atime", "goog-reserved-file-atime"];
+        let time = |names: &[&str]| names.iter().find_map(|name| get(name).and_then(parse_time));
+        let target = symlink_target(metadata);
         Self {
-            mode: mode.or_else(|| get(&["goog-reserved-posix-mode"]).and_then(|v| u32::from_str_radix(v, 8).ok())),
-            uid: get(&["uid", "owner", "goog-reserved-posix-uid"]).and_then(|value| value.parse().ok()),
-            gid: get(&["gid", "group", "goog-reserved-posix-gid"]).and_then(|value| value.parse().ok()),
-            mtime: get(&["mtime", "goog-reserved-file-mtime"]).and_then(parse_time),
-            atime: get(&["atime"]).and_then(parse_time),
-            symlink: get(&["goog-reserved-file-is-symlink"]) == Some("true"),
+            mode: mode.or_else(|| get("file-permissions").and_then(parse_octal_mode)),
+            uid: id(["uid", "owner", "goog-reserved-posix-uid", "file-owner"]),
+            gid: id(["gid", "group", "goog-reserved-posix-gid", "file-group"]),
+            mtime: time(&mtime).or_else(|| get("file-mtime").and_then(parse_lustre_time)),
+            atime: time(&atime).or_else(|| get("file-atime").and_then(parse_lustre_time)),
+            ctime: get("ctime").and_then(parse_time),
+            symlink: get("goog-reserved-file-is-symlink") == Some("true") || target.is_some(),
+            target_bytes: target.and_then(|target| u32::try_from(target.len()).ok()),
+            xattrs: xattr::has_any(metadata),
         }
     }
 
@@ -118,104 +172,26 @@ impl Posix {
         set("gid", self.gid.map(|gid| gid.to_string()));
         set("mtime", self.mtime.map(format_time));
         set("atime", self.atime.map(format_time));
+        set("ctime", self.ctime.map(format_time));
+    }
+
+    /// Whether an object that says `stored` lacks something that this says. A time that neither was set nor stored
+    /// follows from when the store wrote the object, and is not lacking.
+    #[must_use]
+    pub fn is_news_to(&self, stored: &Self) -> bool {
+        let ctime = if stored.ctime.is_some() { self.ctime } else { None };
+        let mine = (self.mode, self.uid, self.gid, self.atime, self.mtime.or(stored.mtime), ctime);
+        mine != (stored.mode, stored.uid, stored.gid, stored.atime, stored.mtime, stored.ctime)
     }
 }
 
-/// One key, two bases: s3fs writes decimal with type bits (`33188`), rclone octal with them (`100644`), others octal
-/// without. A decimal reading that carries a legal type wins; only `10644` could be meant otherwise.
-fn parse_mode(text: &str) -> Option<u32> {
-    let decimal = text.parse::<u32>().ok();
-    let types = [0o010_000, 0o020_000, 0o040_000, 0o060_000, 0o100_000, 0o120_000, 0o140_000];
-    match decimal {
-        Some(mode) if mode <= 0o177_777 && types.contains(&(mode & TYPE_MASK)) => Some(mode),
-        _ => u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o177_777),
-    }
-}
-
-/// Seconds with an optional fraction, which is read as a fraction: s3fs itself takes its digits for nanoseconds.
-fn parse_time(text: &str) -> Option<SystemTime> {
-    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
-    let (seconds, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let nanos = format!("{fraction:0<9.9}").parse::<u32>().ok()?;
-    let since = Duration::new(seconds.parse().ok()?, nanos);
-    if negative { UNIX_EPOCH.checked_sub(since) } else { UNIX_EPOCH.checked_add(since) }
-}
-
-/// Exactly nine digits after the point, so that readers that take them for nanoseconds are right.
-fn format_time(time: SystemTime) -> String {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => format!("{}.{:09}", since.as_secs(), since.subsec_nanos()),
-        Err(before) => {
-            let before = before.duration();
-            format!("-{}.{:09}", before.as_secs(), before.subsec_nanos())
-        }
-    }
+/// The target of a symbolic link as gcsfuse and geesefs keep it, in metadata.
+#[must_use]
+pub fn symlink_target(metadata: &Metadata) -> Option<Vec<u8>> {
+    let [plain, escaped] = TARGET_KEYS.map(|name| metadata.get(name));
+    let plain = plain.map(|target| decode_words(target)).map(Cow::into_owned).map(String::into_bytes);
+    plain.or_else(|| escaped.map(|target| unescape(target)))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn at(seconds: u64, nanos: u32) -> SystemTime {
-        UNIX_EPOCH + Duration::new(seconds, nanos)
-    }
-
-    #[test]
-    fn modes_are_read_in_both_bases() {
-        let rows: &[(&str, Option<u32>, &str)] = &[
-            ("33188", Some(0o100_644), "s3fs: decimal with type bits"),
-            ("41471", Some(0o120_777), "s3fs: a symbolic link"),
-            ("100644", Some(0o100_644), "rclone: octal with type bits"),
-            ("644", Some(0o644), "octal without type bits"),
-            ("0755", Some(0o755), "octal with a leading zero"),
-            ("16877", Some(0o040_755), "a directory in decimal"),
-            ("", None, "nothing"),
-            ("rwx", None, "no number"),
-            ("999999", None, "neither"),
-            ("-1", None, "negative"),
-        ];
-        for (text, want, why) in rows {
-            assert_eq!(parse_mode(text), *want, "{text:?}: {why}");
-        }
-    }
-
-    #[test]
-    fn times_are_read_as_fractions() {
-        let rows: &[(&str, Option<SystemTime>, &str)] = &[
-            ("1616161616", Some(at(1_616_161_616, 0)), "whole seconds"),
-            ("1616161616.5", Some(at(1_616_161_616, 500_000_000)), "rclone cuts trailing zeros"),
-            ("1616161616.000000005", Some(at(1_616_161_616, 5)), "nine digits"),
-            ("1.1234567891", Some(at(1, 123_456_789)), "more digits than there are nanoseconds"),
-            ("-1.5", UNIX_EPOCH.checked_sub(Duration::new(1, 500_000_000)), "before 1970"),
-            ("", None, "nothing"),
-            ("1.x", None, "no digits"),
-            ("99999999999999999999", None, "beyond all clocks"),
-        ];
-        for (text, want, why) in rows {
-            assert_eq!(parse_time(text), *want, "{text:?}: {why}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_written_is_read_back(
-            mode in 0o100_000u32..=0o107_777,
-            ids in any::<(u32, u32)>(),
-            seconds in -4_000_000_000i64..4_000_000_000,
-            nanos in 0u32..1_000_000_000,
-        ) {
-            let since = Duration::new(seconds.unsigned_abs(), nanos);
-            let time = if seconds < 0 { UNIX_EPOCH - since } else { UNIX_EPOCH + since };
-            let posix = Posix {
-                mode: Some(mode), uid: Some(ids.0), gid: Some(ids.1), mtime: Some(time), atime: Some(time), symlink: false,
-            };
-            let mut metadata = Metadata::new();
-            posix.write(&mut metadata);
-            prop_assert_eq!(Posix::parse(&metadata), posix);
-        }
-    }
-}
+mod tests;

@@ -55,7 +55,8 @@ impl Vfs {
     /// Why they are not.
     pub async fn fsyncdir(&self, id: InodeId) -> Result<()> {
         let directory = self.directory(id)?;
-        self.store_attributes(&directory).await
+        self.store_attributes(&directory).await?;
+        self.store_touched(&directory).await
     }
 
     /// Publishes the version that is being written, if there is one.
@@ -131,7 +132,11 @@ impl Vfs {
                 state.attr.mtime = version.last_modified;
             }
             // Attributes that were set after the headers had gone out are stored by a copy.
-            let changed = state.posix(posix.mtime.is_some()) != Posix { atime: None, ..posix };
+            let changed = state.posix(posix.mtime.is_some()).is_news_to(&posix);
+            let changed = state.xattrs_stored(&sent.metadata) || changed;
+            if posix.ctime.is_none() && !changed {
+                state.attr.ctime = version.last_modified;
+            }
             state.deferred = changed && self.keeps_attributes();
             let posix = if self.keeps_attributes() { posix } else { state.posix(true) };
             state.headers = KnownHeaders::of(inode.kind, sent);

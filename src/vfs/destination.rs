@@ -2,8 +2,10 @@
 
 use crate::store::Headers;
 use crate::vfs::Options;
+use crate::vfs::attr::Posix;
 use crate::vfs::inode::Inode;
 use crate::vfs::tree::Tree;
+use crate::vfs::xattr;
 use crate::writer::stream::Destination;
 use crate::writer::stream::Written;
 use std::sync::Arc;
@@ -29,7 +31,8 @@ impl Destination for FileDestination {
         headers.server_side_encryption.clone_from(&self.options.server_side_encryption);
         // What was said of the bytes of an earlier version must not stand for these.
         headers.content_encoding = None;
-        headers.metadata.remove("mtime");
+        Posix::WRITTEN_NAMES.iter().for_each(|name| drop(headers.metadata.remove(*name)));
+        xattr::apply(&mut headers.metadata, &state.xattrs);
         state.posix(written == Written::All).write(&mut headers.metadata);
         state.described = Some(Box::new(headers.clone()));
         Some((key, headers))

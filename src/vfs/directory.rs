@@ -116,11 +116,4 @@ impl Vfs {
             listing.entries.remove(name);
         }
     }
-
-    /// Programs see that a directory's entries have changed.
-    pub(super) fn touch_directory(&self, directory: &Inode) {
-        let now = clock::now();
-        let mut state = directory.state();
-        (state.attr.mtime, state.attr.ctime) = (now, now);
-    }
 }

@@ -59,6 +59,15 @@ pub enum Error {
     /// The handle or the inode is not known, or was not opened for this.
     #[error("bad file handle")]
     BadHandle,
+    /// No such extended attribute.
+    #[error("no such extended attribute")]
+    NoAttribute,
+    /// Nobody may do this.
+    #[error("not permitted: {0}")]
+    NotPermitted(&'static str),
+    /// The store takes no more metadata with an object.
+    #[error("no room for more metadata of an object")]
+    NoRoom,
     /// The store failed, for good.
     #[error("{0}")]
     Store(Arc<store::Error>),

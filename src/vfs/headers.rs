@@ -54,7 +54,8 @@ mod tests {
 
     #[test]
     fn only_what_attributes_do_not_say_is_kept() {
-        let ours = headers(&[("mode", "33188"), ("uid", "1"), ("gid", "2"), ("mtime", "3")]);
+        let ours =
+            headers(&[("mode", "33188"), ("uid", "1"), ("gid", "2"), ("mtime", "3"), ("atime", "4"), ("ctime", "5")]);
         assert_eq!(KnownHeaders::of(Kind::File, ours.clone()), KnownHeaders::Plain);
         let typed = Headers { content_type: Some(DIRECTORY_CONTENT_TYPE.into()), ..ours.clone() };
         assert_eq!(KnownHeaders::of(Kind::Directory, typed.clone()), KnownHeaders::Plain);

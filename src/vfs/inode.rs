@@ -4,6 +4,7 @@ use crate::base::clock;
 use crate::reader;
 use crate::store::ETag;
 use crate::store::Headers;
+use crate::store::Metadata;
 use crate::vfs::attr::Attr;
 use crate::vfs::attr::Kind;
 use crate::vfs::attr::PERMISSION_MASK;
@@ -11,6 +12,7 @@ use crate::vfs::attr::Posix;
 use crate::vfs::error::Error;
 use crate::vfs::headers::KnownHeaders;
 use crate::vfs::listing::Listing;
+use crate::vfs::xattr;
 use crate::writer::draft::Draft;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -95,6 +97,12 @@ pub struct State {
     pub borrowers: Vec<Weak<Inode>>,
     /// Whether nobody can read what is written from now on: its name is gone, and no handle reads it.
     pub unread: bool,
+    /// Extended attributes that were changed and that the bucket does not have.
+    pub xattrs: xattr::Changes,
+    /// Whether a listing has told that the object has no extended attributes; otherwise its headers tell.
+    pub without_xattrs: bool,
+    /// Whether metadata, not the bytes, hold the target of a symbolic link.
+    pub target_in_metadata: bool,
 }
 
 /// What is known of a directory beyond its attributes.
@@ -118,6 +126,10 @@ pub struct Directory {
     pub removed: Option<Instant>,
     /// The name that was found to lead to nothing last, and when the bucket was asked.
     pub absent: Option<(Arc<str>, Instant)>,
+    /// Whether its times have changed with its entries since its marker was written.
+    pub touched: bool,
+    /// Whether a task will store them.
+    pub touch_scheduled: bool,
 }
 
 impl Inode {
@@ -147,6 +159,9 @@ impl Inode {
             directory: Directory::default(),
             borrowers: Vec::new(),
             unread: false,
+            xattrs: xattr::Changes::new(),
+            without_xattrs: false,
+            target_in_metadata: false,
         };
         Arc::new(Self { id, kind, changing: tokio::sync::Mutex::new(()), state: Mutex::new(state) })
     }
@@ -204,6 +219,18 @@ impl State {
         self.checked.filter(|_| complete).map(|checked| checked.elapsed())
     }
 
+    /// The object has this metadata now. Says whether extended attributes were changed since that was sent.
+    pub fn xattrs_stored(&mut self, sent: &Metadata) -> bool {
+        let mut wanted = sent.clone();
+        xattr::apply(&mut wanted, &self.xattrs);
+        let changed = wanted != *sent;
+        if !changed {
+            self.xattrs.clear();
+        }
+        self.without_xattrs = false;
+        changed
+    }
+
     /// The attributes that belong into the bucket. The time of the last write is known only when there is no more to come.
     #[must_use]
     pub fn posix(&self, with_mtime: bool) -> Posix {
@@ -212,8 +239,9 @@ impl State {
             uid: Some(self.attr.uid),
             gid: Some(self.attr.gid),
             mtime: (self.mtime_set || with_mtime).then_some(self.attr.mtime),
-            atime: None,
-            symlink: false,
+            atime: Some(self.attr.atime),
+            ctime: with_mtime.then_some(self.attr.ctime),
+            ..Posix::default()
         }
     }
 }

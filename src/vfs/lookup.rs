@@ -331,6 +331,8 @@ impl Vfs {
                 if !same || posix.is_some() {
                     state.attr = attr.clone();
                     state.mtime_set = posix.is_some_and(|posix| posix.mtime.is_some());
+                    state.without_xattrs = posix.is_some_and(|posix| !posix.xattrs);
+                    state.target_in_metadata = posix.is_some_and(|posix| posix.target_bytes.is_some());
                 }
                 state.version = Some(version.clone());
                 if let Some(headers) = &found.headers {
@@ -348,7 +350,7 @@ impl Vfs {
     }
 
     /// The attributes of a directory that its marker keeps.
-    async fn describe_directory(&self, inode: &Inode, marker: Option<bool>) -> Result<()> {
+    pub(super) async fn describe_directory(&self, inode: &Inode, marker: Option<bool>) -> Result<()> {
         let key = self.key_of(inode)?;
         let object = match marker {
             Some(false) => None,
@@ -379,7 +381,7 @@ impl Vfs {
             Seen::Object(version, posix) => {
                 let posix = posix.unwrap_or_default();
                 let mut attr = self.options.default_attr(posix.kind(), version.last_modified);
-                attr.size = version.size;
+                attr.size = posix.target_bytes.map_or(version.size, u64::from);
                 apply(attr, &posix)
             }
         }
@@ -412,9 +414,9 @@ fn apply(mut attr: Attr, posix: &Posix) -> Attr {
     attr.permissions = posix.mode.map_or(attr.permissions, |mode| mode & PERMISSION_MASK);
     attr.uid = posix.uid.unwrap_or(attr.uid);
     attr.gid = posix.gid.unwrap_or(attr.gid);
-    if let Some(mtime) = posix.mtime {
-        (attr.mtime, attr.ctime, attr.atime) = (mtime, mtime, mtime);
-    }
-    attr.atime = posix.atime.unwrap_or(attr.atime);
+    // What says nothing of the last change of its attributes was last changed when it was stored.
+    attr.ctime = posix.ctime.unwrap_or(attr.ctime);
+    attr.mtime = posix.mtime.unwrap_or(attr.mtime);
+    attr.atime = posix.atime.or(posix.mtime).unwrap_or(attr.atime);
     attr
 }

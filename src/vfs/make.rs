@@ -7,7 +7,7 @@ use crate::store::Payload;
 use crate::vfs::Entry;
 use crate::vfs::Vfs;
 use crate::vfs::attr::Kind;
-use crate::vfs::attr::Posix;
+use crate::vfs::attr::symlink_target;
 use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::headers::KnownHeaders;
@@ -34,7 +34,7 @@ impl Vfs {
     /// [`Error::Exists`], and what the store answers.
     pub async fn mkdir(&self, parent: InodeId, name: &OsStr, owner: Owner) -> Result<Entry> {
         let (directory, name) = self.free_name(parent, name).await?;
-        let inode = self.tree.replace(directory.id, &name, self.new_attr(Kind::Directory, owner));
+        let inode = self.tree.replace(directory.id, &name, self.new_attr(Kind::Directory, owner, &directory));
         let key = self.key_of(&inode)?;
         if let Err(error) = self.put_marker_if(&inode, &key, &self.if_free()).await {
             self.tree.unlink(directory.id, &name);
@@ -78,7 +78,7 @@ impl Vfs {
             return Err(Error::Unsupported("links, pipes and sockets in a store that keeps no user metadata"));
         }
         let (directory, name) = self.free_name(parent, name).await?;
-        let inode = self.tree.replace(directory.id, &name, self.new_attr(kind, owner));
+        let inode = self.tree.replace(directory.id, &name, self.new_attr(kind, owner, &directory));
         let key = self.key_of(&inode)?;
         let mut headers = Headers {
             storage_class: self.options.storage_class.clone(),
@@ -133,9 +133,9 @@ impl Vfs {
             return Err(Error::Invalid("not a symbolic link"));
         }
         let key = self.key_of(&inode)?;
-        let foreign = inode.state().headers.to_headers().as_ref().and_then(symlink_target);
-        if let Some(target) = foreign {
-            return Ok(target);
+        if inode.state().target_in_metadata {
+            let headers = self.fetched_headers(&inode).await?.to_headers().unwrap_or_default();
+            return symlink_target(&headers.metadata).map(Bytes::from).ok_or(Error::Stale);
         }
         let got = self.store.get_object(&key, None, None).await?;
         let pieces: Vec<Bytes> = got.body.try_collect().await?;
@@ -152,11 +152,4 @@ impl Vfs {
         }
         Ok((directory, name))
     }
-}
-
-/// The target as gcsfuse and geesefs keep it, in metadata.
-fn symlink_target(headers: &Headers) -> Option<Bytes> {
-    let names = ["gcsfuse_symlink_target", "--symlink-target"];
-    let target = names.iter().find_map(|name| headers.metadata.get(*name))?;
-    Posix::parse(&headers.metadata).symlink.then(|| Bytes::copy_from_slice(target.as_bytes()))
 }

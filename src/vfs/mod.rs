@@ -1,7 +1,8 @@
 //! A tree of files over the flat keys of a bucket. Knows nothing of FUSE or HTTP.
 //!
 //! One operation of POSIX is one method of [`Vfs`], in the file of its family: [`lookup`], [`readdir`], [`open`], [`io`],
-//! [`drafting`], [`commit`], [`length`], [`transfer`], [`make`], [`remove`], [`rename`], [`rename_directory`], [`setattr`].
+//! [`drafting`], [`commit`], [`length`], [`transfer`], [`make`], [`remove`], [`rename`], [`rename_directory`],
+//! [`setattr`], [`extended`].
 //!
 //! Lock order: `Inode::changing` (asynchronous; of two inodes the one with the smaller id first), then the tree, then
 //! `Inode::state`, then a draft's own lock. The last three are never held over a wait.
@@ -15,6 +16,7 @@ pub mod destination;
 pub mod directory;
 pub mod drafting;
 pub mod error;
+pub mod extended;
 pub mod handle;
 pub mod headers;
 pub mod inode;
@@ -32,11 +34,15 @@ pub mod remove;
 pub mod rename;
 pub mod rename_directory;
 pub mod scratch;
+pub mod set_id;
 pub mod setattr;
 pub mod shutdown;
+pub mod spelling;
+pub mod touched;
 pub mod transfer;
 pub mod tree;
 pub mod unlinked;
+pub mod xattr;
 
 pub use error::Error;
 pub use error::Result;
@@ -59,6 +65,7 @@ use crate::writer;
 use crate::writer::schedule::Schedule;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::Weak;
 use std::time::Duration;
 use tokio::runtime::Handle;
 
@@ -75,6 +82,8 @@ pub struct Vfs {
     metadata: MetadataCache<Posix>,
     writing: Arc<writer::stream::Context>,
     reading: Arc<reader::stream::Context>,
+    /// For what happens later, if the mount is still there.
+    itself: Weak<Self>,
 }
 
 /// What a lookup answers.
@@ -106,7 +115,8 @@ impl Vfs {
         let reading = reader::stream::Context::new(Arc::clone(&store), pool, runtime.clone());
         let tree =
             Tree::new(key::normalize_prefix(&options.prefix), options.default_attr(Kind::Directory, clock::now()));
-        Arc::new(Self {
+        Arc::new_cyclic(|itself| Self {
+            itself: Weak::clone(itself),
             store,
             runtime,
             tree: Arc::new(tree),
@@ -138,6 +148,11 @@ impl Vfs {
     /// Whether attributes can be kept with objects. Otherwise they last as long as the mount remembers them.
     fn keeps_attributes(&self) -> bool {
         self.store.facts().user_metadata
+    }
+
+    /// Whether an object stands for it: none does for the root of a bucket.
+    fn has_object(&self, inode: &Inode) -> bool {
+        inode.id != inode::InodeId::ROOT || !self.options.prefix.trim_matches('/').is_empty()
     }
 
     /// The key of an inode whose name is still there.

@@ -17,6 +17,7 @@ use crate::vfs::handle::Writer;
 use crate::vfs::inode::Inode;
 use crate::vfs::inode::InodeId;
 use crate::vfs::key;
+use crate::vfs::set_id;
 use crate::writer;
 use crate::writer::draft::Draft;
 use std::ffi::OsStr;
@@ -90,6 +91,7 @@ impl Vfs {
         }
         if how.access.writes() {
             self.must_be_writable()?;
+            self.keep_xattrs(&inode).await?;
             if how.truncate {
                 self.begin_empty(&inode).await;
             }
@@ -115,7 +117,7 @@ impl Vfs {
             let opened = self.open(known.id, how).await?;
             return Ok((self.counted(known), opened));
         }
-        let inode = self.tree.replace(parent, name, self.new_attr(Kind::File, owner));
+        let inode = self.tree.replace(parent, name, self.new_attr(Kind::File, owner, &directory));
         {
             let mut state = inode.state();
             state.stream = Some(self.new_draft(&inode));
@@ -264,8 +266,10 @@ impl Vfs {
         if bytes > self.store.facts().key_bytes_max { Err(Error::NameTooLong) } else { Ok(name) }
     }
 
-    pub(super) fn new_attr(&self, kind: Kind, owner: Owner) -> Attr {
+    /// The attributes of something new in `directory`.
+    pub(super) fn new_attr(&self, kind: Kind, owner: Owner, directory: &Inode) -> Attr {
         let attr = self.options.default_attr(kind, clock::now());
-        Attr { permissions: owner.permissions & PERMISSION_MASK, uid: owner.uid, gid: owner.gid, ..attr }
+        let attr = Attr { permissions: owner.permissions & PERMISSION_MASK, uid: owner.uid, gid: owner.gid, ..attr };
+        set_id::inherit(attr, &directory.state().attr)
     }
 }

@@ -17,14 +17,15 @@ use crate::vfs::copy;
 use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::handle::HandleId;
-use crate::vfs::headers::DIRECTORY_CONTENT_TYPE;
 use crate::vfs::headers::KnownHeaders;
 use crate::vfs::inode::Inode;
 use crate::vfs::inode::InodeId;
 use crate::vfs::inode::State;
 use crate::vfs::inode::Version;
 use crate::vfs::listing::Seen;
+use crate::vfs::xattr;
 use std::sync::Arc;
+use std::sync::MutexGuard;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -56,19 +57,28 @@ impl Vfs {
     pub async fn setattr(self: &Arc<Self>, id: InodeId, handle: Option<HandleId>, changes: Changes) -> Result<Entry> {
         self.must_be_writable()?;
         let inode = self.tree.get(id)?;
+        let mut others = Changes { size: None, ..changes };
         if let Some(size) = changes.size {
+            if size == inode.attr().size {
+                // The same length again is a change of the contents nevertheless.
+                others.mtime = others.mtime.or_else(|| Some(clock::now()));
+            } else {
+                inode.state().written_now();
+            }
+            self.keep_xattrs(&inode).await?;
             self.truncate(&inode, handle, size).await?;
         }
-        let others = Changes { size: None, ..changes };
         if others != Changes::default() {
             self.change(&inode, &others);
         }
         Ok(self.entry(inode))
     }
 
-    fn change(self: &Arc<Self>, inode: &Arc<Inode>, changes: &Changes) {
+    pub(super) fn change(self: &Arc<Self>, inode: &Arc<Inode>, changes: &Changes) {
         let mut state = inode.state();
         let attr = &mut state.attr;
+        // Whoever puts an access time back that reading has not changed wants nothing to happen.
+        let lasting = Changes { atime: changes.atime.filter(|time| *time != attr.atime), ..*changes };
         attr.permissions = changes.permissions.map_or(attr.permissions, |mode| mode & PERMISSION_MASK);
         attr.uid = changes.uid.unwrap_or(attr.uid);
         attr.gid = changes.gid.unwrap_or(attr.gid);
@@ -76,16 +86,20 @@ impl Vfs {
         attr.atime = changes.atime.unwrap_or(attr.atime);
         attr.ctime = clock::now();
         state.mtime_set |= changes.mtime.is_some();
-        // An access time alone is not worth a copy of the object: it is kept while the inode is known.
-        let lasting = Changes { atime: None, ..*changes } != Changes::default();
-        let has_object = inode.id != InodeId::ROOT || !self.options.prefix.trim_matches('/').is_empty();
         if !self.keeps_attributes() {
             let (posix, version) = (state.posix(true), state.version.clone());
             drop(state);
             self.remember_attributes(inode, version.as_ref(), posix);
             return;
         }
-        if !lasting || state.gone || state.stream.is_some() || !has_object {
+        if lasting != Changes::default() {
+            self.to_be_stored(inode, state);
+        }
+    }
+
+    /// What was changed goes with the version that is being written, or else is stored soon.
+    pub(super) fn to_be_stored(self: &Arc<Self>, inode: &Arc<Inode>, mut state: MutexGuard<'_, State>) {
+        if state.gone || state.stream.is_some() || !self.has_object(inode) {
             return;
         }
         state.deferred = true;
@@ -150,7 +164,10 @@ impl Vfs {
         if let Err(error) = &stored {
             let mut state = inode.state();
             state.deferred = error.is_transient();
-            state.checked.take_if(|_| !error.is_transient());
+            if !error.is_transient() {
+                state.checked = None;
+                state.xattrs.clear();
+            }
         }
         stored
     }
@@ -173,7 +190,11 @@ impl Vfs {
             Some(headers) => headers,
             None => self.store.head_object(key).await?.headers,
         };
-        inode.state().posix(true).write(&mut headers.metadata);
+        {
+            let state = inode.state();
+            xattr::apply(&mut headers.metadata, &state.xattrs);
+            state.posix(true).write(&mut headers.metadata);
+        }
         headers.server_side_encryption.clone_from(&self.options.server_side_encryption);
         Ok(headers)
     }
@@ -184,7 +205,8 @@ impl Vfs {
         let version = {
             let mut state = inode.state();
             let version = moved(&mut state, etag);
-            state.deferred = self.keeps_attributes() && state.posix(true) != Posix { atime: None, ..posix };
+            let changed = state.posix(true).is_news_to(&posix);
+            state.deferred = (state.xattrs_stored(&headers.metadata) || changed) && self.keeps_attributes();
             state.mtime_set = true;
             state.headers = KnownHeaders::of(inode.kind, headers);
             version
@@ -203,18 +225,19 @@ impl Vfs {
     /// As [`put_marker`](Self::put_marker), under a condition.
     pub(super) async fn put_marker_if(&self, inode: &Arc<Inode>, key: &str, condition: &Condition) -> Result<()> {
         let headers = {
-            let state = inode.state();
-            let mut headers = state.headers.to_headers().unwrap_or_default();
-            headers.content_type = Some(DIRECTORY_CONTENT_TYPE.to_owned());
-            headers.server_side_encryption.clone_from(&self.options.server_side_encryption);
-            state.posix(true).write(&mut headers.metadata);
-            headers
+            let mut state = inode.state();
+            state.directory.touched = false;
+            self.marker_headers(inode, &state)
         };
         self.store.put_object(key, Payload::default(), &headers, condition).await?;
-        let sent = Posix { atime: None, ..Posix::parse(&headers.metadata) };
+        let sent = Posix::parse(&headers.metadata);
         self.learn_directory(key, sent);
         let mut state = inode.state();
-        state.deferred = self.keeps_attributes() && state.posix(true) != sent;
+        let now = state.posix(true);
+        // Entries that came meanwhile have seen to the times themselves.
+        let now = if state.directory.touched { Posix { mtime: sent.mtime, ctime: sent.ctime, ..now } } else { now };
+        let changed = state.xattrs_stored(&headers.metadata) || now.is_news_to(&sent);
+        state.deferred = changed && self.keeps_attributes();
         (state.directory.marker, state.directory.described) = (Some(true), true);
         state.headers = KnownHeaders::of(Kind::Directory, headers);
         state.stored_now();

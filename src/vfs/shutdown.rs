@@ -57,7 +57,9 @@ impl Vfs {
     /// Brings everything that no program has open for writing into the bucket, and tells what could not be.
     pub async fn drain(&self) -> Vec<Failure> {
         let closed = self.ahead().into_iter().filter(|inode| inode.state().writers == 0).collect();
-        self.settle(closed).await
+        let mut failures = self.settle(closed).await;
+        failures.extend(self.store_all_touched().await);
+        failures
     }
 
     /// Nothing can be written any more: brings everything that is whole into the bucket and drops what is not. For the
@@ -69,6 +71,7 @@ impl Vfs {
         });
         let mut failures = self.settle(whole).await;
         failures.extend(self.abort(open).await);
+        failures.extend(self.store_all_touched().await);
         self.forget_all_unlinked().await;
         failures
     }

@@ -1,5 +1,6 @@
 //! Files over the in-memory store: what is visible when, what a failure leaves, what each operation costs.
 
+mod attributes;
 mod cost;
 mod files;
 mod harness;
