@@ -7,6 +7,7 @@ mod backend;
 mod command_line;
 mod descriptors;
 mod dialects;
+mod differential;
 mod files;
 #[path = "../support/mounted.rs"]
 mod mounted;

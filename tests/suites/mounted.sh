@@ -42,7 +42,7 @@ mount_local() {
 
 # Stores what is pending and ends the mount; fails if anything could not be stored.
 unmount() {
-    "$BRIGADE" umount "$mnt" 2>"$suite_home/umount" || { cat "$suite_home/umount" && return 1; }
+    "$BRIGADE" umount "$mnt" >"$suite_home/umount" 2>&1 || { cat "$suite_home/umount" && return 1; }
     wait "$mount_pid"
     mount_pid=0
 }
