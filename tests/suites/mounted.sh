@@ -1,6 +1,7 @@
 # What the suites here share: the program, a mount of a fresh `local:` bucket, and its end. Sourced, not run.
 #
 #   BRIGADE        the program [default: target/debug/brigade of this tree, built if need be]
+#   PLAIN=1        a plain directory instead of a mount: shows whether it is the suite that is wrong
 #   BRIGADE_TOOLS  where tools that cargo installs are kept [default: ~/.cache/brigade-tools]
 # shellcheck shell=bash
 
@@ -13,7 +14,7 @@ mnt=$suite_home/mnt
 mount_pid=0
 
 build() {
-    if [[ -z ${BRIGADE:-} ]]; then
+    if [[ -z ${BRIGADE:-} && -z ${PLAIN:-} ]]; then
         cargo build --quiet --manifest-path "$tree/Cargo.toml"
         BRIGADE=${CARGO_TARGET_DIR:-$tree/target}/debug/brigade
     fi
@@ -31,6 +32,7 @@ need_tool() {
 # Mounts the bucket kept in $suite_home/data: mount_local OPTIONS..
 mount_local() {
     mkdir -p "$mnt"
+    [[ -z ${PLAIN:-} ]] || return 0
     rm -f "$suite_home/said"
     "$BRIGADE" mount -f "local:$suite_home/data" "$mnt" "$@" >"$suite_home/said" 2>>"$suite_home/log" &
     mount_pid=$!
@@ -42,18 +44,25 @@ mount_local() {
 
 # Stores what is pending and ends the mount; fails if anything could not be stored.
 unmount() {
+    [[ -z ${PLAIN:-} ]] || return 0
     "$BRIGADE" umount "$mnt" >"$suite_home/umount" 2>&1 || { cat "$suite_home/umount" && return 1; }
     wait "$mount_pid"
+    mount_pid=0
+}
+
+# Takes the mount away, whatever state it is in.
+abandon() {
+    # A process number of 0 would be this whole group.
+    ((mount_pid)) || return 0
+    umount -l "$mnt" 2>/dev/null || fusermount3 -u -z "$mnt" 2>/dev/null || true
+    kill "$mount_pid" 2>/dev/null && wait "$mount_pid" || true
     mount_pid=0
 }
 
 tidy_up() {
     local status=$?
     cd /
-    if ((mount_pid)); then
-        umount -l "$mnt" 2>/dev/null || fusermount3 -u -z "$mnt" 2>/dev/null || true
-        kill "$mount_pid" 2>/dev/null && wait "$mount_pid" || true
-    fi
+    abandon
     if ((status)) && [[ -s $suite_home/log ]]; then
         echo "== the end of the mount's log"
         tail -n 20 "$suite_home/log"

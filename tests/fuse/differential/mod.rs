@@ -1,7 +1,7 @@
 //! Sequences of operations drawn at random, done on a mount and on a plain directory: each must answer the same, the
 //! trees must be the same afterwards, and once more when the bucket is mounted anew.
 //!
-//! The seed of a sequence that failed is kept in `tests/fuse/proptest-regressions/` and tried first from then on.
+//! The seed of a sequence that failed is kept in a directory `proptest-regressions` and tried first from then on.
 //!
 //! * `BRIGADE_DIFFERENTIAL_CASES`: how many sequences, in each dialect; a number that takes seconds by default.
 
