@@ -4,6 +4,7 @@
 
 #[path = "../support/backend.rs"]
 mod backend;
+mod budgets;
 mod command_line;
 mod descriptors;
 mod dialects;
