@@ -21,11 +21,13 @@ pub mod route;
 pub mod secret_file;
 pub mod service;
 pub mod storage_class;
+pub mod traffic;
 pub mod upload_id;
 
 pub use backend::usage::Usage;
 pub use data::Error;
 pub use dialect::Dialect;
+pub use traffic::Traffic;
 
 use crate::base::clock;
 use crate::http::server::Limits;
@@ -120,7 +122,7 @@ impl Server {
             strict: options.strict,
             region: options.region,
             base_domains: options.base_domains,
-            counts: Mutex::default(),
+            traffic: Mutex::default(),
         });
         let listening = Listening::start(options.listen, limits, Arc::clone(&service)).await;
         let listening = listening.map_err(|source| Error::Listen { addr: options.listen, source })?;
@@ -136,7 +138,13 @@ impl Server {
     /// How many requests there were, by S3's name of the operation.
     #[must_use]
     pub fn requests(&self) -> BTreeMap<&'static str, u64> {
-        self.service.counts.lock().expect("nothing panics while it holds this lock").clone()
+        self.traffic().into_iter().map(|(name, traffic)| (name, traffic.requests)).collect()
+    }
+
+    /// How many requests there were and what they carried, by S3's name of the operation.
+    #[must_use]
+    pub fn traffic(&self) -> BTreeMap<&'static str, Traffic> {
+        self.service.traffic.lock().expect("nothing panics while it holds this lock").clone()
     }
 
     /// How much a bucket holds, parts of unfinished uploads apart.

@@ -33,6 +33,8 @@ use crate::server::route::Asked;
 use crate::server::route::OnBucket;
 use crate::server::route::OnObject;
 use crate::server::route::Operation;
+use crate::server::traffic;
+use crate::server::traffic::Traffic;
 use crate::wire::error_code::ErrorCode;
 use crate::wire::uri;
 use futures_util::FutureExt;
@@ -57,7 +59,7 @@ pub struct Service {
     /// Domains whose subdomains are buckets.
     pub base_domains: Vec<String>,
     /// Requests so far by S3's name of their operation.
-    pub counts: Mutex<BTreeMap<&'static str, u64>>,
+    pub traffic: Mutex<BTreeMap<&'static str, Traffic>>,
 }
 
 impl Handler for Service {
@@ -130,7 +132,11 @@ impl Service {
             hoisting,
             strict: self.strict,
         })?;
-        self.count(operation.name());
+        let name = operation.name();
+        self.count(name, |traffic| {
+            traffic.requests += 1;
+            traffic.received += header_text(&request.headers, "content-length").parse::<u64>().unwrap_or(0);
+        });
         if accepted.access == Access::ReadOnly && operation.writes() {
             return Err(Fault::new(ErrorCode::AccessDenied, "This access key may only read."));
         }
@@ -145,7 +151,9 @@ impl Service {
             host: host.to_owned(),
             bucket_in_host: place.bucket.is_some(),
         };
-        perform(&context, operation, request.body).await
+        let response = perform(&context, operation, request.body).await?;
+        self.count(name, |traffic| traffic.sent += traffic::body_bytes(&response.body));
+        Ok(response)
     }
 
     fn authenticate(
@@ -175,9 +183,8 @@ impl Service {
         auth::authenticate(&self.keys, &received, spoken)
     }
 
-    fn count(&self, name: &'static str) {
-        let mut counts = self.counts.lock().expect("nothing panics while it holds this lock");
-        *counts.entry(name).or_default() += 1;
+    fn count(&self, name: &'static str, add: impl FnOnce(&mut Traffic)) {
+        add(self.traffic.lock().expect("nothing panics while it holds this lock").entry(name).or_default());
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Listing {
 #[derive(Debug)]
 pub struct Pages {
     directory: String,
-    marker: bool,
+    marker: Option<Listed>,
     /// Objects whose names may turn out to be directories: each one's name is a prefix of the next one's.
     undecided: Vec<(Arc<str>, Seen)>,
 }
@@ -45,13 +45,19 @@ impl Pages {
     /// For the directory whose keys begin with `directory`.
     #[must_use]
     pub fn new(directory: String) -> Self {
-        Self { directory, marker: false, undecided: Vec::new() }
+        Self { directory, marker: None, undecided: Vec::new() }
     }
 
     /// Whether the directory's own marker was among the keys.
     #[must_use]
     pub fn has_marker(&self) -> bool {
-        self.marker
+        self.marker.is_some()
+    }
+
+    /// The directory's own marker, if it was among the keys.
+    #[must_use]
+    pub fn marker(&self) -> Option<&Listed> {
+        self.marker.as_ref()
     }
 
     /// The entries that are certain after this page. Names come in any order.
@@ -81,7 +87,10 @@ impl Pages {
     }
 
     fn object(&mut self, object: Listed, certain: &mut Vec<(Arc<str>, Seen)>) {
-        self.marker |= object.key == self.directory;
+        if object.key == self.directory {
+            self.marker = Some(object);
+            return;
+        }
         match child_name(&self.directory, &object.key) {
             Some((name, Shape::Object)) => {
                 let name = Arc::from(name);

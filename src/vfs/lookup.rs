@@ -352,10 +352,17 @@ impl Vfs {
     /// The attributes of a directory that its marker keeps.
     pub(super) async fn describe_directory(&self, inode: &Inode, marker: Option<bool>) -> Result<()> {
         let key = self.key_of(inode)?;
-        let object = match marker {
+        let told = match marker {
             Some(false) => None,
+            None if self.listings_tell_all() => {
+                let listed = self.listed_marker(inode).await?;
+                listed.map(|marker| (marker.last_modified, marker.metadata.unwrap_or_default(), KnownHeaders::Nothing))
+            }
             Some(true) | None => match self.store.head_object(&key).await {
-                Ok(object) => Some(object),
+                Ok(object) => {
+                    let metadata = object.headers.metadata.clone();
+                    Some((object.last_modified, metadata, KnownHeaders::of(inode.kind, object.headers)))
+                }
                 Err(error) if error.kind == StoreKind::NotFound => None,
                 Err(error) => return Err(error.into()),
             },
@@ -363,14 +370,14 @@ impl Vfs {
         let known = if self.keeps_attributes() { None } else { self.metadata.get(&key, &no_version()) };
         let mut state = inode.state();
         state.directory.described = true;
-        state.directory.marker = Some(object.is_some());
+        state.directory.marker = Some(told.is_some());
         if let (Some(known), false) = (known, state.is_ahead()) {
             state.attr = apply(state.attr.clone(), &known);
-        } else if let (Some(object), false) = (object, state.is_ahead()) {
-            let posix = Posix::parse(&object.headers.metadata);
-            let defaults = self.options.default_attr(Kind::Directory, object.last_modified);
+        } else if let (Some((last_modified, metadata, headers)), false) = (told, state.is_ahead()) {
+            let posix = Posix::parse(&metadata);
+            let defaults = self.options.default_attr(Kind::Directory, last_modified);
             state.attr = apply(defaults, &posix);
-            state.headers = KnownHeaders::of(inode.kind, object.headers);
+            state.headers = headers;
         }
         Ok(())
     }

@@ -5,9 +5,11 @@
 mod attributes;
 #[path = "../support/backend.rs"]
 mod backend;
+mod budgets;
 mod command_line;
 mod descriptors;
 mod dialects;
+mod differential;
 mod files;
 #[path = "../support/mounted.rs"]
 mod mounted;

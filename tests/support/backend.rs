@@ -2,8 +2,10 @@
 
 use brigade::server::Options;
 use brigade::server::Server;
+use brigade::server::Traffic;
 use brigade::server::Usage;
 use brigade::server::keys::Keys;
+use std::collections::BTreeMap;
 use std::process::Command;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -37,7 +39,12 @@ impl Backend {
 
     /// How many requests there were of an operation, by S3's name of it.
     pub fn requests(&self, operation: &str) -> u64 {
-        self.server.as_ref().expect("it runs").requests().get(operation).copied().unwrap_or(0)
+        self.traffic().get(operation).map_or(0, |traffic| traffic.requests)
+    }
+
+    /// What there was of every operation, by S3's name of it.
+    pub fn traffic(&self) -> BTreeMap<&'static str, Traffic> {
+        self.server.as_ref().expect("it runs").traffic()
     }
 
     /// How much [`BUCKET`] holds.

@@ -127,3 +127,45 @@ async fn a_file_that_is_opened_and_closed_costs_nothing() {
         .await;
     assert_eq!(total(&cost), 0, "{cost:?}");
 }
+
+#[tokio::test]
+async fn going_through_a_large_directory_name_by_name_costs_little_more_than_listing_it() {
+    let mounted = Mounted::with_facts(Facts { listing_metadata: true, ..Facts::S3 });
+    for i in 0..2500 {
+        mounted.put(&format!("d/{i:04}"), b"x").await;
+    }
+    let (found, cost) = mounted
+        .cost(async {
+            let mut found = 0;
+            for i in 0..2500 {
+                found += u32::from(mounted.inode(&format!("d/{i:04}")).await.is_ok());
+            }
+            found
+        })
+        .await;
+    assert_eq!(found, 2500);
+    assert!(total(&cost) < 200, "{cost:?}");
+}
+
+#[tokio::test]
+async fn a_listing_tells_of_a_directorys_marker_and_of_what_it_holds() {
+    let mounted = Mounted::with_facts(Facts { listing_metadata: true, ..Facts::S3 });
+    mounted.mkdir("d").await.unwrap();
+    let id = mounted.inode("d").await.unwrap();
+    let changes = Changes { permissions: Some(0o2710), mtime: Some(UNIX_EPOCH), ..Changes::default() };
+    mounted.vfs.setattr(id, None, changes).await.unwrap();
+    mounted.write("d/f", b"x").await.unwrap();
+    mounted.vfs.setattr(id, None, changes).await.unwrap();
+    mounted.vfs.fsyncdir(id).await.unwrap();
+    let other = Mounted::over(std::sync::Arc::clone(&mounted.store), crate::vfs::Options::default());
+    let (kept, cost) = other
+        .cost(async {
+            let id = other.inode("d").await.unwrap();
+            other.inode("d/f").await.unwrap();
+            assert!(other.inode("d/g").await.is_err());
+            other.vfs.getattr(id).await.unwrap().attr
+        })
+        .await;
+    assert_eq!((kept.permissions, kept.mtime), (0o2710, UNIX_EPOCH));
+    assert_eq!(total(&cost), 2, "{cost:?}");
+}
