@@ -28,17 +28,17 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// Whether mounts write anywhere in a file, cut files to any length, allocate, and copy ranges.
-const WRITES_ANYWHERE: bool = false;
+const WRITES_ANYWHERE: bool = true;
 /// Whether a file that is unlinked, renamed or replaced can be used by who has it open.
-const UNLINKED_FILES_STAY: bool = false;
+const UNLINKED_FILES_STAY: bool = true;
 /// Whether there are fifos.
-const NODES: bool = false;
+const NODES: bool = true;
 /// Whether there are extended attributes.
-const XATTRS: bool = false;
+const XATTRS: bool = true;
 /// Whether what is made in a directory with the setgid bit gets its group, and directories the bit.
-const SETGID_IS_INHERITED: bool = false;
+const SETGID_IS_INHERITED: bool = true;
 /// Whether the clock's changes of a directory's time, as its entries come and go, outlive the mount.
-const DIRECTORY_TIMES_ARE_STORED: bool = false;
+const DIRECTORY_TIMES_ARE_STORED: bool = true;
 
 const CASES: u32 = 60;
 const OPERATIONS_MAX: usize = 100;
