@@ -1,6 +1,7 @@
 //! Attributes and flags between our types and FUSE's.
 
 use crate::vfs::Entry;
+use crate::vfs::attr::DeviceNumber;
 use crate::vfs::attr::Kind;
 use crate::vfs::handle::Access;
 use crate::vfs::length::Allocation;
@@ -37,11 +38,12 @@ pub fn file_attr(entry: &Entry) -> FileAttr {
         crtime: UNIX_EPOCH,
         kind: file_type(attr.kind),
         perm: u16::try_from(attr.permissions & 0o7777).expect("twelve bits fit"),
-        // Of a directory too: counting subdirectories would cost a listing, and 1 tells `find` that it is not counted.
+        // Of a directory too, as on btrfs: 1 tells `find` that nobody counts subdirectories. It believes a count, and would
+        // leave one out where another host has made one since the count was listed.
         nlink: u32::from(!entry.inode.state().gone),
         uid: attr.uid,
         gid: attr.gid,
-        rdev: 0,
+        rdev: attr.kind.device().unwrap_or_default().0,
         blksize: BLOCK_BYTES,
         flags: 0,
     }
@@ -95,16 +97,20 @@ pub fn file_type(kind: Kind) -> FileType {
         Kind::Symlink => FileType::Symlink,
         Kind::Fifo => FileType::NamedPipe,
         Kind::Socket => FileType::Socket,
+        Kind::CharacterDevice(_) => FileType::CharDevice,
+        Kind::BlockDevice(_) => FileType::BlockDevice,
     }
 }
 
-/// What `mknod` is asked for; `None` for devices, which a bucket has no use for.
+/// What `mknod` is asked for; `None` for what it does not make. Whether somebody may make devices, the kernel has decided.
 #[must_use]
-pub fn node_kind(mode: u32) -> Option<Kind> {
+pub fn node_kind(mode: u32, device: u32) -> Option<Kind> {
     match rustix::fs::FileType::from_raw_mode(mode) {
         rustix::fs::FileType::RegularFile => Some(Kind::File),
         rustix::fs::FileType::Fifo => Some(Kind::Fifo),
         rustix::fs::FileType::Socket => Some(Kind::Socket),
+        rustix::fs::FileType::CharacterDevice => Some(Kind::CharacterDevice(DeviceNumber(device))),
+        rustix::fs::FileType::BlockDevice => Some(Kind::BlockDevice(DeviceNumber(device))),
         _ => None,
     }
 }

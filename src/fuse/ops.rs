@@ -163,11 +163,11 @@ impl Filesystem for Ops {
         name: &OsStr,
         mode: u32,
         _umask: u32,
-        _rdev: u32,
+        rdev: u32,
         reply: ReplyEntry,
     ) {
         let (vfs, name, owner) = (self.vfs(), name.to_owned(), owner(req, mode));
-        let Some(kind) = node_kind(mode) else { return reply.error(Errno::EPERM) };
+        let Some(kind) = node_kind(mode, rdev) else { return reply.error(Errno::EINVAL) };
         let work = async move {
             match kind {
                 Kind::File => vfs.mknod(inode(parent), &name, owner).await,

@@ -6,8 +6,10 @@
 use crate::store::Metadata;
 use crate::vfs::spelling::TYPE_MASK;
 use crate::vfs::spelling::decode_words;
+use crate::vfs::spelling::format_device;
 use crate::vfs::spelling::format_time;
 use crate::vfs::spelling::parse_decimal_mode;
+use crate::vfs::spelling::parse_device;
 use crate::vfs::spelling::parse_lustre_time;
 use crate::vfs::spelling::parse_mode;
 use crate::vfs::spelling::parse_octal_mode;
@@ -33,7 +35,16 @@ pub enum Kind {
     Fifo,
     /// A socket; likewise.
     Socket,
+    /// A device of bytes; likewise. Mounts are `nodev`, so nobody can open one.
+    CharacterDevice(DeviceNumber),
+    /// A device of blocks; likewise.
+    BlockDevice(DeviceNumber),
 }
+
+/// Major and minor number of a device as the kernel packs them into 32 bits (`new_encode_dev` of Linux): 12 bits of the
+/// one and 20 of the other. The C library's `dev_t` is the same number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceNumber(pub u32);
 
 impl Kind {
     /// The type bits of its mode.
@@ -45,6 +56,17 @@ impl Kind {
             Self::Symlink => 0o120_000,
             Self::Fifo => 0o010_000,
             Self::Socket => 0o140_000,
+            Self::CharacterDevice(_) => 0o020_000,
+            Self::BlockDevice(_) => 0o060_000,
+        }
+    }
+
+    /// Its device number, if it is a device.
+    #[must_use]
+    pub fn device(self) -> Option<DeviceNumber> {
+        match self {
+            Self::CharacterDevice(number) | Self::BlockDevice(number) => Some(number),
+            Self::File | Self::Directory | Self::Symlink | Self::Fifo | Self::Socket => None,
         }
     }
 }
@@ -91,13 +113,18 @@ pub struct Posix {
     pub target_bytes: Option<u32>,
     /// Whether there are extended attributes.
     pub xattrs: bool,
+    /// Number of the device, if it is one.
+    pub device: Option<DeviceNumber>,
 }
+
+/// The name under which rclone keeps the number of a device. s3fs keeps its type only.
+const DEVICE: &str = "rdev";
 
 /// Keys that hold the target of a symbolic link: of gcsfuse as it is, of geesefs escaped.
 const TARGET_KEYS: [&str; 2] = ["gcsfuse_symlink_target", "--symlink-target"];
 
 impl Posix {
-    /// The names under which [`write`](Self::write) keeps what belongs to every version.
+    /// The names under which [`write`](Self::write) keeps what belongs to every version of a file.
     pub const NAMES: [&str; 6] = ["mode", "uid", "gid", "mtime", "atime", "ctime"];
 
     /// The names that tell when the contents were written, which hold for no other contents.
@@ -105,7 +132,7 @@ impl Posix {
         ["mtime", "ctime", "goog-reserved-file-mtime", "gcsfuse_mtime", "file-mtime", "md5chksum"];
 
     /// All names that are read here, and so are no attributes of a user's own.
-    pub const READ_NAMES: [&str; 19] = [
+    pub const READ_NAMES: [&str; 20] = [
         "mode",
         "uid",
         "gid",
@@ -125,6 +152,7 @@ impl Posix {
         "--symlink-target",
         "btime",
         "xattr",
+        DEVICE,
     ];
 
     /// Reads the keys that we and others write, ours first. What cannot be read counts as not there.
@@ -149,6 +177,7 @@ impl Posix {
             symlink: get("goog-reserved-file-is-symlink") == Some("true") || target.is_some(),
             target_bytes: target.and_then(|target| u32::try_from(target.len()).ok()),
             xattrs: xattr::has_any(metadata),
+            device: get(DEVICE).and_then(parse_device),
         }
     }
 
@@ -160,6 +189,8 @@ impl Posix {
             _ if self.symlink => Kind::Symlink,
             Some(0o010_000) => Kind::Fifo,
             Some(0o140_000) => Kind::Socket,
+            Some(0o020_000) => Kind::CharacterDevice(self.device.unwrap_or_default()),
+            Some(0o060_000) => Kind::BlockDevice(self.device.unwrap_or_default()),
             _ => Kind::File,
         }
     }
@@ -173,6 +204,7 @@ impl Posix {
         set("mtime", self.mtime.map(format_time));
         set("atime", self.atime.map(format_time));
         set("ctime", self.ctime.map(format_time));
+        set(DEVICE, self.device.map(format_device));
     }
 
     /// Whether an object that says `stored` lacks something that this says. A time that neither was set nor stored

@@ -4,6 +4,7 @@
 //! [`xattr`].
 
 use crate::base::clock;
+use crate::store::Kind as StoreKind;
 use crate::store::Metadata;
 use crate::vfs::Vfs;
 use crate::vfs::attr::Kind;
@@ -159,16 +160,16 @@ impl Vfs {
 
     /// The headers of an object, asked for if nobody knows them.
     pub(super) async fn fetched_headers(&self, inode: &Inode) -> Result<KnownHeaders> {
-        let (known, version, described) = {
+        let (known, version) = {
             let state = inode.state();
-            (state.headers.clone(), state.version.clone(), state.directory.described)
+            (state.headers.clone(), state.version.clone())
         };
         if known != KnownHeaders::Nothing {
             return Ok(known);
         }
         let Some(version) = version else {
-            if inode.kind == Kind::Directory && !described && self.has_object(inode) {
-                self.describe_directory(inode, None).await?;
+            if inode.kind == Kind::Directory && self.has_object(inode) {
+                self.fetch_marker_headers(inode).await?;
             }
             return Ok(inode.state().headers.clone());
         };
@@ -182,5 +183,35 @@ impl Vfs {
             state.headers = headers;
         }
         Ok(state.headers.clone())
+    }
+
+    /// What the object of a directory has beside its attributes, which a listing alone does not tell: whoever writes it
+    /// anew needs all of it.
+    pub(super) async fn fetch_marker_headers(&self, inode: &Inode) -> Result<()> {
+        let (described, there) = {
+            let state = inode.state();
+            (state.directory.described, state.directory.marker != Some(false))
+        };
+        if !described {
+            self.describe_directory(inode, Some(there)).await?;
+        }
+        let unknown = {
+            let state = inode.state();
+            state.headers == KnownHeaders::Nothing && state.directory.marker == Some(true)
+        };
+        if !unknown {
+            return Ok(());
+        }
+        let told = self.store.head_object(&self.key_of(inode)?).await;
+        let mut state = inode.state();
+        match told {
+            Ok(object) if state.headers == KnownHeaders::Nothing => {
+                state.headers = KnownHeaders::of(Kind::Directory, object.headers);
+            }
+            Ok(_) => {}
+            Err(error) if error.kind == StoreKind::NotFound => state.directory.marker = Some(false),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 }

@@ -241,6 +241,7 @@ impl State {
             mtime: (self.mtime_set || with_mtime).then_some(self.attr.mtime),
             atime: Some(self.attr.atime),
             ctime: with_mtime.then_some(self.attr.ctime),
+            device: self.attr.kind.device(),
             ..Posix::default()
         }
     }

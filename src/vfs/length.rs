@@ -65,7 +65,9 @@ impl Vfs {
         match inode.kind {
             Kind::File => {}
             Kind::Directory => return Err(Error::IsDirectory),
-            Kind::Symlink | Kind::Fifo | Kind::Socket => return Err(Error::Invalid("only files have a length to set")),
+            Kind::Symlink | Kind::Fifo | Kind::Socket | Kind::CharacterDevice(_) | Kind::BlockDevice(_) => {
+                return Err(Error::Invalid("only files have a length to set"));
+            }
         }
         self.must_fit(size, 0)?;
         let file = handle.map(|handle| self.handles.file(handle)).transpose()?;

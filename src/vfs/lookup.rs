@@ -377,6 +377,7 @@ impl Vfs {
             let posix = Posix::parse(&metadata);
             let defaults = self.options.default_attr(Kind::Directory, last_modified);
             state.attr = apply(defaults, &posix);
+            state.without_xattrs = !posix.xattrs;
             state.headers = headers;
         }
         Ok(())

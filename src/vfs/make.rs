@@ -1,4 +1,4 @@
-//! Making directories, symbolic links, pipes and sockets; where links lead.
+//! Making directories, symbolic links, pipes, sockets and device nodes; where links lead.
 
 use crate::base::clock;
 use crate::store::Condition;
@@ -55,12 +55,13 @@ impl Vfs {
         self.make_special(parent, name, Kind::Symlink, Bytes::copy_from_slice(target.as_bytes()), owner).await
     }
 
-    /// Makes a named pipe or a socket, in the form of s3fs: an empty object whose mode says what it is.
+    /// Makes a named pipe, a socket or a device node, in the form of s3fs: an empty object whose mode says what it is. The
+    /// number of a device stands beside it, in the form of rclone.
     ///
     /// # Errors
     /// [`Error::Exists`], and what the store answers.
     pub async fn make_node(&self, parent: InodeId, name: &OsStr, kind: Kind, owner: Owner) -> Result<Entry> {
-        assert!(matches!(kind, Kind::Fifo | Kind::Socket), "the others have bytes");
+        assert!(!matches!(kind, Kind::File | Kind::Directory | Kind::Symlink), "these have bytes, or entries");
         self.make_special(parent, name, kind, Bytes::new(), owner).await
     }
 
@@ -75,7 +76,9 @@ impl Vfs {
         self.must_be_writable()?;
         if !self.keeps_attributes() {
             // Nothing would tell it from a file.
-            return Err(Error::Unsupported("links, pipes and sockets in a store that keeps no user metadata"));
+            return Err(Error::Unsupported(
+                "links, pipes, sockets and device nodes in a store that keeps no user metadata",
+            ));
         }
         let (directory, name) = self.free_name(parent, name).await?;
         let inode = self.tree.replace(directory.id, &name, self.new_attr(kind, owner, &directory));

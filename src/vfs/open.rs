@@ -87,7 +87,9 @@ impl Vfs {
         match inode.kind {
             Kind::File => {}
             Kind::Directory => return Err(Error::IsDirectory),
-            Kind::Symlink | Kind::Fifo | Kind::Socket => return Err(Error::Invalid("only files can be opened")),
+            Kind::Symlink | Kind::Fifo | Kind::Socket | Kind::CharacterDevice(_) | Kind::BlockDevice(_) => {
+                return Err(Error::Invalid("only files can be opened"));
+            }
         }
         if how.access.writes() {
             self.must_be_writable()?;

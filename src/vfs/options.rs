@@ -80,7 +80,7 @@ impl Options {
     #[must_use]
     pub fn default_attr(&self, kind: Kind, at: SystemTime) -> Attr {
         let permissions = match kind {
-            Kind::File | Kind::Fifo | Kind::Socket => self.file_mode,
+            Kind::File | Kind::Fifo | Kind::Socket | Kind::CharacterDevice(_) | Kind::BlockDevice(_) => self.file_mode,
             Kind::Directory => self.dir_mode,
             Kind::Symlink => 0o777,
         };

@@ -116,7 +116,10 @@ impl Vfs {
         }
         match self.first_keys(&key, 1).await?.first() {
             Some(first) => directory.state().directory.marker = Some(*first == key),
-            None => self.put_marker(directory, &key).await?,
+            None => {
+                directory.state().directory.marker = Some(false);
+                self.put_marker(directory, &key).await?;
+            }
         }
         Ok(())
     }

@@ -219,6 +219,7 @@ impl Vfs {
 
     /// Writes the object that stands for a directory, with the directory's attributes.
     pub(super) async fn put_marker(&self, inode: &Arc<Inode>, key: &str) -> Result<()> {
+        self.fetch_marker_headers(inode).await?;
         self.put_marker_if(inode, key, &Condition::None).await
     }
 

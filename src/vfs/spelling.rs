@@ -1,6 +1,7 @@
 //! How numbers, times and texts are spelled in user metadata, by us and by others. Pure. Which key says what is told in
 //! [`attr`](crate::vfs::attr) and [`xattr`](crate::vfs::xattr).
 
+use crate::vfs::attr::DeviceNumber;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,6 +10,12 @@ use std::time::UNIX_EPOCH;
 
 /// Type bits of a mode (POSIX `S_IFMT`).
 pub const TYPE_MASK: u32 = 0o170_000;
+
+/// The largest major number of a device that Linux has (12 bits).
+const MAJOR_MAX: u32 = 0xfff;
+
+/// The largest minor number (20 bits).
+const MINOR_MAX: u32 = 0xf_ffff;
 
 /// The largest mode: type and permission bits.
 const MODE_MAX: u32 = 0o177_777;
@@ -77,6 +84,27 @@ pub fn format_time(time: SystemTime) -> String {
             format!("-{}.{:09}", before.as_secs(), before.subsec_nanos())
         }
     }
+}
+
+/// As rclone writes it: hexadecimal, with the major number above the lowest 32 bits, or else packed by the kernel.
+#[must_use]
+pub fn parse_device(text: &str) -> Option<DeviceNumber> {
+    let number = u64::from_str_radix(text, 16).ok()?;
+    let (major, minor) = (u32::try_from(number >> 32).ok()?, u32::try_from(number & 0xffff_ffff).ok()?);
+    match major {
+        0 => Some(DeviceNumber(minor)),
+        1..=MAJOR_MAX if minor <= MINOR_MAX => Some(DeviceNumber(minor & 0xff | major << 8 | (minor & !0xff) << 12)),
+        _ => None,
+    }
+}
+
+/// As [`parse_device`] reads it.
+#[must_use]
+pub fn format_device(DeviceNumber(packed): DeviceNumber) -> String {
+    let (major, minor) = (packed >> 8 & MAJOR_MAX, packed & 0xff | packed >> 12 & !0xff);
+    // Without a major number, only the packed form tells.
+    let number = if major == 0 { packed.into() } else { u64::from(major) << 32 | u64::from(minor) };
+    format!("{number:x}")
 }
 
 /// A value as its author wrote it: stores and SDKs put what is not ASCII into the encoded words of RFC 2047. Text that is
@@ -220,6 +248,25 @@ mod tests {
     }
 
     #[test]
+    fn devices_are_read_as_rclone_writes_them() {
+        let rows: &[(&str, Option<u32>, &str)] = &[
+            ("100000003", Some(0x103), "major 1, minor 3: /dev/null"),
+            ("103", Some(0x103), "the same where rclone has no statx"),
+            ("3", Some(3), "no major number"),
+            ("fff000fffff", Some(0xffff_ffff), "the largest"),
+            ("0", Some(0), "a whiteout"),
+            ("100000000000", None, "no such major number"),
+            ("100100000", None, "no such minor number"),
+            ("", None, "nothing"),
+            ("x", None, "no number"),
+        ];
+        for (text, want, why) in rows {
+            assert_eq!(parse_device(text), want.map(DeviceNumber), "{text:?}: {why}");
+        }
+        assert_eq!(format_device(DeviceNumber(0x103)), "100000003");
+    }
+
+    #[test]
     fn encoded_words_are_decoded() {
         let rows: &[(&str, &str, &str)] = &[
             ("plain", "plain", "no word"),
@@ -251,8 +298,13 @@ mod tests {
         }
 
         #[test]
+        fn devices_are_read_back(packed in any::<u32>()) {
+            prop_assert_eq!(parse_device(&format_device(DeviceNumber(packed))), Some(DeviceNumber(packed)));
+        }
+
+        #[test]
         fn any_text_is_read_without_a_panic(text in "[=?UTFQBbq8_ a:.0-9-]{0,24}|\\PC{0,12}") {
-            let _ = (parse_mode(&text), parse_time(&text), parse_lustre_time(&text), unescape(&text));
+            let _ = (parse_mode(&text), parse_device(&text), parse_time(&text), parse_lustre_time(&text), unescape(&text));
         }
     }
 }

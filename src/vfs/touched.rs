@@ -68,6 +68,10 @@ impl Vfs {
     /// By a copy of the object over itself, not by writing it: one that another host has removed meanwhile stays removed.
     pub(super) async fn store_touched(&self, directory: &Arc<Inode>) -> Result<()> {
         let _changing = directory.changing.lock().await;
+        let due = directory.state().directory.touched;
+        if due {
+            self.fetch_marker_headers(directory).await?;
+        }
         let headers = {
             let mut state = directory.state();
             let there = state.directory.marker == Some(true) && state.directory.described && !state.gone;

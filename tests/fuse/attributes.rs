@@ -213,6 +213,16 @@ fn others_write_no_file_that_runs_as_its_owner() {
 
 /// A program that locks `file` and then prints what is in `told`; it says first that it will.
 fn locker(dir: &Path, call: &str, before: &str) -> (Child, BufReader<std::process::ChildStdout>) {
+    locker_that_says("asking\n", dir, call, before)
+}
+
+/// The same, that says something else first.
+fn locker_that_says(
+    first: &str,
+    dir: &Path,
+    call: &str,
+    before: &str,
+) -> (Child, BufReader<std::process::ChildStdout>) {
     let program = format!(
         "import fcntl, signal\nfile = open('file', 'r+')\n{before}\nprint('asking', flush=True)\n\
          try:\n    fcntl.{call}(file, fcntl.LOCK_EX)\n    print(open('told').read(), flush=True)\n\
@@ -223,7 +233,7 @@ fn locker(dir: &Path, call: &str, before: &str) -> (Child, BufReader<std::proces
     let mut said = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     said.read_line(&mut line).unwrap();
-    assert_eq!(line, "asking\n");
+    assert_eq!(line, first);
     (child, said)
 }
 
@@ -256,6 +266,14 @@ fn locks_hold_between_processes_and_waiting_for_them_can_be_interrupted() {
         lock(&file, FlockOperation::Unlock).unwrap();
         assert_eq!(end(waiting), "in turn\n", "{call}");
         lock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+        lock(&file, FlockOperation::Unlock).unwrap();
+        // Whoever has one loses it by ending, however it ends.
+        let held = format!("fcntl.{call}(file, fcntl.LOCK_EX)\nprint('held', flush=True)\nsignal.pause()");
+        let (mut holder, _said) = locker_that_says("held\n", mounted.path(), call, &held);
+        assert_eq!(lock(&file, FlockOperation::NonBlockingLockExclusive), Err(Errno::AGAIN), "{call}");
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        lock(&file, FlockOperation::LockExclusive).unwrap();
     }
     mounted.unmount();
 }

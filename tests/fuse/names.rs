@@ -31,6 +31,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
@@ -187,6 +188,10 @@ fn renames_replace_or_refuse_as_asked(speech: Speech) {
     seen.mounted.unmount();
 }
 
+/// Device nodes: a name, and what it stands for.
+const DEVICES: [(&str, FileType, u64); 2] =
+    [("null", FileType::CharacterDevice, 0x103), ("nvme", FileType::BlockDevice, 0x1111_0370)];
+
 fn nodes_and_links_are_there_the_next_day(speech: Speech) {
     let seen = Seen::speaking(speech, &[]);
     let at = |name: &str| seen.mounted.join(name);
@@ -196,7 +201,11 @@ fn nodes_and_links_are_there_the_next_day(speech: Speech) {
     shell(seen.mounted.path(), "mkfifo -m 620 pipe && (echo through > pipe & cat pipe)");
     let socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
     mknodat(CWD, at("plain"), FileType::RegularFile, Mode::RUSR, 0).unwrap();
-    assert_eq!(mknodat(CWD, at("device"), FileType::CharacterDevice, Mode::RUSR, 0), Err(Errno::PERM));
+    let root = rustix::process::geteuid().is_root();
+    for (name, kind, device) in DEVICES {
+        let made = mknodat(CWD, at(name), kind, Mode::RUSR, device);
+        assert_eq!(made, if root { Ok(()) } else { Err(Errno::PERM) }, "{name}");
+    }
     assert_eq!(mknodat(CWD, at("pipe"), FileType::Fifo, Mode::RUSR, 0), Err(Errno::EXIST));
     assert_eq!(errno(symlink("x", at("long"))), Errno::EXIST);
     assert_eq!(errno(fs::hard_link(at("plain"), at("second"))), Errno::PERM);
@@ -209,6 +218,16 @@ fn nodes_and_links_are_there_the_next_day(speech: Speech) {
     assert!(pipe.file_type().is_fifo() && pipe.mode() & 0o7777 == 0o620);
     assert!(fs::symlink_metadata(at("socket")).unwrap().file_type().is_socket());
     assert!(fs::symlink_metadata(at("plain")).unwrap().is_file());
+    for (name, kind, device) in DEVICES.into_iter().filter(|_| root) {
+        let told = rustix::fs::lstat(at(name)).unwrap();
+        assert_eq!((FileType::from_raw_mode(told.st_mode), told.st_rdev), (kind, device), "{name}");
+        assert_eq!(errno(File::open(at(name))), Errno::ACCESS, "{name}: mounts are nodev");
+        fs::set_permissions(at(name), fs::Permissions::from_mode(0o640)).unwrap();
+        fs::rename(at(name), at("moved")).unwrap();
+        let told = rustix::fs::lstat(at("moved")).unwrap();
+        assert_eq!((told.st_mode & 0o7777, told.st_rdev), (0o640, device), "{name}");
+        fs::remove_file(at("moved")).unwrap();
+    }
     fs::rename(at("pipe"), at("moved")).unwrap();
     fs::rename(at("long"), at("link")).unwrap();
     assert!(fs::symlink_metadata(at("moved")).unwrap().file_type().is_fifo());

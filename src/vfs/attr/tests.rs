@@ -26,6 +26,7 @@ const NOTHING: Posix = Posix {
     ctime: None,
     target_bytes: None,
     xattrs: false,
+    device: None,
 };
 
 fn all_are_read(rows: &[Row]) {
@@ -72,6 +73,12 @@ fn what_file_systems_and_rclone_write_is_read() {
                 ..NOTHING
             },
         ),
+        (
+            "rclone, a device",
+            &[("mode", "20666"), ("rdev", "100000003")],
+            Posix { mode: Some(0o020_666), device: Some(DeviceNumber(0x103)), ..NOTHING },
+        ),
+        ("s3fs, a device", &[("mode", "24576")], Posix { mode: Some(0o060_000), ..NOTHING }),
         (
             "rclone, a time only",
             &[("mtime", "2021-03-19T13:46:56.25Z")],
@@ -195,11 +202,33 @@ fn only_what_an_object_does_not_say_is_news() {
     assert!(stored.is_news_to(&Posix { mtime: None, ..stored }), "a time that was set after the object was described");
 }
 
+#[test]
+fn what_metadata_say_is_a_kind() {
+    let rows = [
+        (Some(0o100_644), None, Kind::File),
+        (None, Some(DeviceNumber(5)), Kind::File),
+        (Some(0o644), Some(DeviceNumber(5)), Kind::File),
+        (Some(0o120_777), None, Kind::Symlink),
+        (Some(0o010_644), None, Kind::Fifo),
+        (Some(0o140_644), None, Kind::Socket),
+        (Some(0o020_644), Some(DeviceNumber(5)), Kind::CharacterDevice(DeviceNumber(5))),
+        (Some(0o060_644), Some(DeviceNumber(5)), Kind::BlockDevice(DeviceNumber(5))),
+        (Some(0o060_644), None, Kind::BlockDevice(DeviceNumber(0))),
+    ];
+    for (mode, device, want) in rows {
+        let kind = Posix { mode, device, ..NOTHING }.kind();
+        assert_eq!(kind, want, "{mode:?} {device:?}");
+        assert!(mode.is_none_or(|mode| mode & TYPE_MASK == 0 || mode & TYPE_MASK == kind.type_bits()));
+        assert_eq!(kind.device(), device.filter(|_| kind != Kind::File).or(kind.device()));
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read_back(
         mode in 0o100_000u32..=0o107_777,
         ids in any::<(u32, u32)>(),
+        device in prop::option::of(any::<u32>().prop_map(DeviceNumber)),
         times in prop::array::uniform3((-4_000_000_000i64..4_000_000_000, 0u32..1_000_000_000)),
     ) {
         let [mtime, atime, ctime] = times.map(|(seconds, nanos)| {
@@ -207,10 +236,10 @@ proptest! {
             Some(if seconds < 0 { UNIX_EPOCH - since } else { UNIX_EPOCH + since })
         });
         let (uid, gid) = (Some(ids.0), Some(ids.1));
-        let posix = Posix { mode: Some(mode), uid, gid, mtime, atime, ctime, ..Posix::default() };
+        let posix = Posix { mode: Some(mode), uid, gid, mtime, atime, ctime, device, ..Posix::default() };
         let mut metadata = Metadata::new();
         posix.write(&mut metadata);
         prop_assert_eq!(Posix::parse(&metadata), posix);
-        prop_assert!(metadata.keys().all(|name| Posix::NAMES.contains(&name.as_str())));
+        prop_assert!(metadata.keys().all(|name| Posix::READ_NAMES.contains(&name.as_str())));
     }
 }

@@ -8,6 +8,7 @@ use super::harness::WRITE;
 use crate::store::Condition;
 use crate::store::Facts;
 use crate::store::Headers;
+use crate::store::Payload;
 use crate::store::Store;
 use crate::vfs::Error;
 use crate::vfs::Result;
@@ -326,6 +327,38 @@ async fn the_times_of_a_directory_are_stored_once_for_all_changes_of_a_while() {
     mounted.unlink("dir/3").await.unwrap();
     assert!(mounted.vfs.drain().await.is_empty());
     assert_eq!(times(&mounted.again().attr("dir").await), times(&mounted.attr("dir").await), "the end does not wait");
+}
+
+#[tokio::test]
+async fn extended_attributes_of_a_directory_stay_whatever_told_of_it() {
+    for facts in [Facts::S3, LISTING_METADATA] {
+        let mounted = Mounted::with_facts(facts);
+        mounted.mkdir("dir").await.unwrap();
+        mounted.set("dir", "user.É", b"one").await.unwrap();
+        assert!(mounted.vfs.drain().await.is_empty());
+        let headers = Headers {
+            cache_control: Some("no-store".into()),
+            ..mounted.store.head_object("dir/").await.unwrap().headers
+        };
+        mounted.store.put_object("dir/", Payload::default(), &headers, &Condition::None).await.unwrap();
+        // Changes of other attributes, one more of this kind, and times that follow an entry.
+        let other = mounted.again();
+        assert_eq!(other.get("dir", "user.É").await.unwrap(), b"one");
+        for step in 0..3 {
+            let other = mounted.again();
+            match step {
+                0 => other.change("dir", Changes { permissions: Some(0o700), ..Changes::default() }).await,
+                1 => other.set("dir", "user.two", b"two").await.unwrap(),
+                _ => other.write("dir/file", b"x").await.unwrap(),
+            }
+            assert!(other.vfs.drain().await.is_empty());
+            let again = mounted.again();
+            assert_eq!(again.get("dir", "user.É").await.unwrap(), b"one", "{step}");
+            let kept = mounted.store.head_object("dir/").await.unwrap().headers;
+            assert_eq!(kept.cache_control.as_deref(), Some("no-store"), "{step}");
+        }
+        assert_eq!(mounted.again().get("dir", "user.two").await.unwrap(), b"two");
+    }
 }
 
 #[tokio::test]

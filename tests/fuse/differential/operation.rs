@@ -53,7 +53,7 @@ pub enum Operation {
     MakeDirectory { path: String, mode: u32 },
     RemoveDirectory { path: String },
     Link { path: String, target: String },
-    Node { path: String, mode: u32 },
+    Node { path: String, mode: u32, kind: u8 },
     Mode { path: String, mode: u32 },
     ModeOpen { slot: usize, mode: u32 },
     Owner { path: String, uid: u32, gid: u32 },
@@ -126,6 +126,8 @@ pub struct Attributes {
     pub size: u64,
     /// `None` when the clock has set it.
     pub mtime: Option<(i64, u64)>,
+    /// The device that a node stands for.
+    pub device: u64,
 }
 
 impl Attributes {
@@ -133,7 +135,7 @@ impl Attributes {
         let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         let size = if is_directory { 0 } else { u64::try_from(stat.st_size).unwrap() };
         let mtime = (stat.st_mtime < CLOCK_BEGINS).then_some((stat.st_mtime, stat.st_mtime_nsec));
-        Self { mode: stat.st_mode, uid: stat.st_uid, gid: stat.st_gid, size, mtime }
+        Self { mode: stat.st_mode, uid: stat.st_uid, gid: stat.st_gid, size, mtime, device: stat.st_rdev }
     }
 
     /// What `lstat` tells of a path.
@@ -146,14 +148,11 @@ impl Attributes {
 pub struct Place {
     pub root: PathBuf,
     slots: [Option<OwnedFd>; SLOTS],
-    // Whether what is closed is synchronised first: an empty file is stored only when the kernel has released it, and
-    // until then who opens it anew hears EBUSY.
-    syncs: bool,
 }
 
 impl Place {
-    pub fn new(root: PathBuf, syncs: bool) -> Self {
-        Self { root, slots: [const { None }; SLOTS], syncs }
+    pub fn new(root: PathBuf) -> Self {
+        Self { root, slots: [const { None }; SLOTS] }
     }
 
     pub fn path(&self, path: &str) -> PathBuf {
@@ -165,21 +164,11 @@ impl Place {
         self.slots[slot].as_ref().ok_or(Errno::BADF)
     }
 
-    /// The length of what a descriptor is open on.
-    pub fn length(&self, slot: usize) -> Option<u64> {
-        let stat = rustix::fs::fstat(self.slots[slot].as_ref()?).ok()?;
-        u64::try_from(stat.st_size).ok()
-    }
-
-    /// Whether a descriptor is open on what a path names, or on what that points to.
-    pub fn is_open(&self, path: &str) -> bool {
-        let path = self.path(path);
-        let named: Vec<_> = [rustix::fs::lstat(&path), rustix::fs::stat(&path)].into_iter().flatten().collect();
-        let is_it = |fd: &OwnedFd| {
-            let open = rustix::fs::fstat(fd).unwrap();
-            named.iter().any(|named| (open.st_dev, open.st_ino) == (named.st_dev, named.st_ino))
-        };
-        self.slots.iter().flatten().any(is_it)
+    /// Whether opening it would open something that the kernel sees to alone. Mounts refuse devices (`nodev`), which disks
+    /// may not; and what is written to a fifo changes its time on a disk, of which the kernel tells no FUSE file system.
+    fn is_the_kernels(&self, path: &str) -> bool {
+        let kind = rustix::fs::stat(self.path(path)).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        matches!(kind, Ok(FileType::CharacterDevice | FileType::BlockDevice | FileType::Fifo))
     }
 
     /// Closes everything.
@@ -191,12 +180,7 @@ impl Place {
 
     /// Closes what was in the slot, and whether there was anything.
     fn put(&mut self, slot: usize, opened: Option<OwnedFd>) -> bool {
-        let before = std::mem::replace(&mut self.slots[slot], opened);
-        if let Some(before) = before.as_ref().filter(|_| self.syncs) {
-            // What cannot be synchronised, such as a fifo, needs it not.
-            let _ = rustix::fs::fsync(before);
-        }
-        before.is_some()
+        std::mem::replace(&mut self.slots[slot], opened).is_some()
     }
 
     /// Does one operation.
@@ -221,12 +205,9 @@ impl Place {
             }
             Operation::ReadAt { slot, at, length } => self.read(*slot, *at, *length),
             Operation::CutOpen { slot, size } => done(rustix::fs::ftruncate(self.slot(*slot)?, *size)),
+            Operation::Cut { path, .. } if self.is_the_kernels(path) => Err(Errno::ACCESS),
             Operation::Cut { path, size } => {
-                let opened = rustix::fs::open(
-                    self.path(path),
-                    OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
-                    Mode::empty(),
-                );
+                let opened = rustix::fs::open(self.path(path), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
                 done(opened.and_then(|file| rustix::fs::ftruncate(file, *size)))
             }
             Operation::Allocate { slot, how, at, length } => {
@@ -265,8 +246,14 @@ impl Place {
             Operation::MakeDirectory { path, mode } => done(rustix::fs::mkdir(at(path), Mode::from_raw_mode(*mode))),
             Operation::RemoveDirectory { path } => done(rustix::fs::rmdir(at(path))),
             Operation::Link { path, target } => done(rustix::fs::symlink(target.as_str(), at(path))),
-            Operation::Node { path, mode } => {
-                done(rustix::fs::mknodat(CWD, at(path), FileType::Fifo, Mode::from_raw_mode(*mode), 0))
+            Operation::Node { path, mode, kind } => {
+                let (kind, device) = match kind % 8 {
+                    0 => (FileType::CharacterDevice, rustix::fs::makedev(1, 3)),
+                    1 => (FileType::BlockDevice, rustix::fs::makedev(259, 70_000)),
+                    2 => (FileType::Socket, 0),
+                    _ => (FileType::Fifo, 0),
+                };
+                done(rustix::fs::mknodat(CWD, at(path), kind, Mode::from_raw_mode(*mode), device))
             }
             Operation::Mode { path, mode } => done(rustix::fs::chmod(at(path), Mode::from_raw_mode(*mode))),
             Operation::Owner { path, uid, gid } => {
@@ -312,9 +299,10 @@ impl Place {
         if access == Access::Read {
             how -= OFlags::TRUNC | OFlags::APPEND;
         }
-        // A fifo that nobody else has open would wait.
-        let opened =
-            rustix::fs::open(self.path(path), how | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::from_raw_mode(0o640))?;
+        if self.is_the_kernels(path) {
+            return Err(Errno::ACCESS);
+        }
+        let opened = rustix::fs::open(self.path(path), how | OFlags::CLOEXEC, Mode::from_raw_mode(0o640))?;
         self.put(slot, Some(opened));
         Ok(Seen::Nothing)
     }
@@ -430,7 +418,8 @@ fn by_name() -> impl Strategy<Value = Operation> {
         2 => path().prop_map(|path| Operation::Remove { path }),
         1 => path().prop_map(|path| Operation::RemoveDirectory { path }),
         2 => (path(), path()).prop_map(|(path, target)| Operation::Link { path, target }),
-        1 => (path(), mode()).prop_map(|(path, mode)| Operation::Node { path, mode: mode & 0o777 }),
+        1 => (path(), mode(), any::<u8>())
+            .prop_map(|(path, mode, kind)| Operation::Node { path, mode: mode & 0o777, kind }),
         2 => (path(), at()).prop_map(|(path, size)| Operation::Cut { path, size }),
         1 => path().prop_map(|path| Operation::List { path }),
         1 => path().prop_map(|path| Operation::ReadLink { path }),
