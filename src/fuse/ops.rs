@@ -220,7 +220,7 @@ impl Filesystem for Ops {
     }
 
     fn link(&self, _req: &Request, _ino: INodeNo, _newparent: INodeNo, _newname: &OsStr, reply: ReplyEntry) {
-        // A bucket has no second name for an object; git, tar and rsync know this answer and do without.
+        // A bucket has no second name for an object. git does without; tar and rsync -H tell of the name, whatever the answer.
         reply.error(Errno::EPERM);
     }
 

@@ -143,7 +143,7 @@ impl Vfs {
             state.attr.size = version.size;
             state.version = Some(version.clone());
             state.stream = None;
-            (state.exclusive, state.follows) = (false, None);
+            (state.exclusive, state.follows, state.covers) = (false, None, false);
             state.kept = None;
             state.aliases.clear();
             state.stored_now();

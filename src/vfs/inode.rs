@@ -103,6 +103,9 @@ pub struct State {
     pub without_xattrs: bool,
     /// Whether metadata, not the bytes, hold the target of a symbolic link.
     pub target_in_metadata: bool,
+    /// Whether the bucket still has what a file had under this name that this one has replaced, and will overwrite when it
+    /// is committed.
+    pub covers: bool,
 }
 
 /// What is known of a directory beyond its attributes.
@@ -162,6 +165,7 @@ impl Inode {
             xattrs: xattr::Changes::new(),
             without_xattrs: false,
             target_in_metadata: false,
+            covers: false,
         };
         Arc::new(Self { id, kind, changing: tokio::sync::Mutex::new(()), state: Mutex::new(state) })
     }

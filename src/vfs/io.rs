@@ -214,6 +214,11 @@ impl Vfs {
     pub(super) async fn write_rest(&self, file: &FileHandle, mut offset: Option<u64>, mut bytes: Bytes) -> Result<()> {
         let inode = &file.inode;
         while !bytes.is_empty() {
+            // It may have lost its name while these bytes waited.
+            let size = inode.attr().size;
+            if self.is_unread(inode, Some(size.max(offset.unwrap_or(size).saturating_add(bytes.len() as u64)))) {
+                return Ok(());
+            }
             let draft = self.draft(inode, offset.map_or(Wanted::End, Wanted::At)).await?;
             inode.state().written_now();
             if let (Draft::Stream(stream), Some(offset)) = (&draft, offset) {

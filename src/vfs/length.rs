@@ -87,7 +87,7 @@ impl Vfs {
     }
 
     /// Whether nobody can read the file any more; then it only takes the length.
-    fn is_unread(&self, inode: &Inode, size: Option<u64>) -> bool {
+    pub(super) fn is_unread(&self, inode: &Inode, size: Option<u64>) -> bool {
         let mut state = inode.state();
         if let (true, Some(size)) = (state.unread, size) {
             state.attr.size = size;

@@ -30,7 +30,10 @@ impl Vfs {
             let _changing = inode.changing.lock().await;
             let key = self.tree.key(&inode).ok_or(Error::NotFound)?;
             let how = self.leave(&inode).await?;
-            let stored = inode.state().version.is_some();
+            let stored = {
+                let state = inode.state();
+                state.version.is_some() || state.covers
+            };
             if stored && let Err(error) = self.delete_surely(&key).await {
                 self.stayed(&inode, how).await;
                 self.doubt(&inode);

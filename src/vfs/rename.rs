@@ -108,9 +108,10 @@ impl Vfs {
         replaced: Option<&Arc<Inode>>,
         target: Target,
     ) -> Result<()> {
+        // What it covers would come to light again under a name that it leaves.
         let (stream, stored) = {
             let state = source.state();
-            (state.stream.clone(), state.version.is_some())
+            (state.stream.clone(), state.version.is_some() || state.covers)
         };
         let retargeted = stream.as_ref().is_some_and(|stream| !stored && !stream.has_begun());
         if stream.is_some() && !retargeted {
@@ -122,7 +123,13 @@ impl Vfs {
         };
         if retargeted {
             // No request has named it yet: it will simply be committed under the new name.
-            source.state().exclusive = target == Target::MustBeFree;
+            let covers = replaced.is_some_and(|replaced| {
+                let state = replaced.state();
+                state.version.is_some() || state.covers
+            });
+            let mut state = source.state();
+            (state.exclusive, state.covers) = (target == Target::MustBeFree, covers);
+            drop(state);
             self.exchange_names(from, to);
         } else if let Err((error, reached)) = self.bring_file(from, to, source, target).await {
             [source, &from.directory, &to.directory].into_iter().for_each(|inode| self.doubt(inode));

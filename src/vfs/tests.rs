@@ -8,4 +8,5 @@ mod lacking;
 mod names;
 mod patches;
 mod renames;
+mod rounds;
 mod unlinked;

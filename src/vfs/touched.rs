@@ -68,8 +68,11 @@ impl Vfs {
     /// By a copy of the object over itself, not by writing it: one that another host has removed meanwhile stays removed.
     pub(super) async fn store_touched(&self, directory: &Arc<Inode>) -> Result<()> {
         let _changing = directory.changing.lock().await;
-        let due = directory.state().directory.touched;
-        if due {
+        let due = {
+            let state = directory.state();
+            state.directory.touched && !state.gone
+        };
+        if due && self.tree.key(directory).is_some() {
             self.fetch_marker_headers(directory).await?;
         }
         let headers = {

@@ -45,6 +45,9 @@ impl Vfs {
         if len == 0 {
             return Ok(0);
         }
+        if self.is_unread(&target.inode, Some(end.max(target.inode.attr().size))) {
+            return Ok(len);
+        }
         target.wrote.store(true, Ordering::Relaxed);
         if len < self.store.facts().part_bytes_min {
             return self.carry(&source, from.offset, &target, to.offset, len).await;

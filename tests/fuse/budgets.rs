@@ -162,6 +162,22 @@ fn a_file_is_renamed_with_three() {
 }
 
 #[test]
+fn mv_renames_a_file_with_three_and_a_larger_one_with_four() {
+    // It asks that the new name be free. No request of S3 copies on that condition: small objects are put again with it,
+    // larger ones begun, copied and completed with it.
+    for (bytes, requests) in [(9, 3), (6 * MIB, 4)] {
+        let shop = Shop::with(&["dir/other"]);
+        let payload = Payload::from(Bytes::from(noise(usize::try_from(bytes).unwrap(), 3)));
+        let put = shop.store.put_object("dir/file", payload, &Headers::default(), &Condition::None);
+        shop.runtime.block_on(put).unwrap();
+        let mv = |mnt: &Path| drop(run("mv", &["-T"], &[&mnt.join("dir/file"), &mnt.join("dir/moved")]));
+        within(&shop.spent(listed("dir"), mv), requests);
+        let rename = |mnt: &Path| fs::rename(mnt.join("dir/moved"), mnt.join("dir/file")).unwrap();
+        within(&shop.spent(listed("dir"), rename), 3);
+    }
+}
+
+#[test]
 fn a_thousand_files_are_listed_with_their_attributes_by_one_request() {
     let shop = Shop::new();
     let mounted = shop.mount();

@@ -221,14 +221,40 @@ do_editors_habits() { # lock files, backups, links that are not there, unlinked 
     [[ $(head -c 5 /dev/fd/6 2>/dev/null || true) == "" || ! -e unlinked ]]
     exec 6>&-
     flock lock true
+    if command -v python3 >/dev/null; then
+        # Asks for a file without a name first (O_TMPFILE).
+        python3 -c 'import tempfile
+with tempfile.TemporaryFile(dir=".") as file:
+    file.write(b"x") and file.seek(0)
+    assert file.read() == b"x"'
+        [[ -z $(find . -name "tmp*") ]]
+    fi
+}
+
+do_hard_links() { # which there are not: who can do without does, who cannot says so and brings the rest
+    need rsync
+    mkdir "$out/linked"
+    echo content >"$out/linked/one"
+    ln "$out/linked/one" "$out/linked/two"
+    cp -r "$out/linked" copied
+    rsync -a "$out/linked/" synced/
+    tar -C "$out/linked" --hard-dereference -cf "$out/whole.tar" .
+    mkdir unpacked
+    tar -C unpacked -xf "$out/whole.tar"
+    for copy in copied synced unpacked; do diff -r "$out/linked" $copy; done
+    tar -C "$out/linked" -cf "$out/linked.tar" .
+    mkdir partly
+    ! tar -C partly -xf "$out/linked.tar" 2>"$out/tar.said"
+    grep -q 'Cannot hard link' "$out/tar.said"
+    [[ $(cat partly/*) == content ]]
 }
 
 do_python() { # h5py and pyarrow: headers written over, footers read first
     [[ -n ${PYTHON_PACKAGES:-} ]] || missing "PYTHON_PACKAGES is not set"
     need python3
-    if [[ ! -x $tools/python/bin/python ]]; then
-        python3 -m venv "$tools/python"
-        "$tools/python/bin/pip" install --quiet --no-cache-dir h5py pyarrow
+    if ! "$tools/python/bin/python" -c 'import h5py, pyarrow' 2>/dev/null; then
+        { python3 -m venv "$tools/python" && "$tools/python/bin/pip" install --quiet --no-cache-dir h5py pyarrow; } ||
+            missing "h5py and pyarrow cannot be installed"
     fi
     "$tools/python/bin/python" - "$mnt" <<'PYTHON'
 import sys, h5py, numpy, pyarrow, pyarrow.parquet

@@ -330,6 +330,19 @@ async fn the_times_of_a_directory_are_stored_once_for_all_changes_of_a_while() {
 }
 
 #[tokio::test]
+async fn a_directory_that_is_removed_owes_the_bucket_no_time() {
+    let mounted = Mounted::with_facts(LISTING_METADATA);
+    mounted.mkdir("dir").await.unwrap();
+    let other = mounted.again();
+    other.write("dir/file", b"x").await.unwrap();
+    other.unlink("dir/file").await.unwrap();
+    // Held by the kernel still, as the current directory of a program is.
+    other.inode("dir").await.unwrap();
+    other.rmdir("dir").await.unwrap();
+    assert!(other.vfs.drain().await.is_empty());
+}
+
+#[tokio::test]
 async fn extended_attributes_of_a_directory_stay_whatever_told_of_it() {
     for facts in [Facts::S3, LISTING_METADATA] {
         let mounted = Mounted::with_facts(facts);

@@ -94,6 +94,41 @@ async fn what_is_not_committed_yet_takes_the_demand_for_a_free_name_along_and_no
 }
 
 #[tokio::test]
+async fn what_a_new_file_has_replaced_does_not_come_to_light_again() {
+    for then in ["removed", "renamed", "replaced and removed"] {
+        let mounted = Mounted::new();
+        mounted.write("index", b"old").await.unwrap();
+        let new = mounted.create("new").await.unwrap();
+        mounted.write_at(new, 0, b"new").await.unwrap();
+        mounted.rename("new", "index").await.unwrap();
+        assert_eq!(mounted.store.bytes("index").unwrap(), "old", "until the new one is stored");
+        let left: &[&str] = match then {
+            "renamed" => {
+                mounted.rename("index", "elsewhere").await.unwrap();
+                &["elsewhere"]
+            }
+            "removed" => {
+                mounted.unlink("index").await.unwrap();
+                &[]
+            }
+            _ => {
+                let newer = mounted.create("newer").await.unwrap();
+                mounted.rename("newer", "index").await.unwrap();
+                mounted.unlink("index").await.unwrap();
+                mounted.close(newer).await.unwrap();
+                &[]
+            }
+        };
+        assert_eq!(mounted.store.keys(), left, "{then}");
+        mounted.close(new).await.unwrap();
+        assert_eq!(mounted.store.keys(), left, "{then}, and closed");
+        for name in left {
+            assert_eq!(mounted.read(name).await.unwrap(), b"new");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_directory_does_not_replace_one_that_somebody_else_makes_meanwhile() {
     let mounted = Mounted::new();
     mounted.mkdir("d").await.unwrap();

@@ -20,6 +20,7 @@ use crate::vfs::inode::InodeId;
 use crate::vfs::open::How;
 use crate::vfs::scratch::UNLINKED_PREFIX;
 use crate::vfs::setattr::Changes;
+use crate::vfs::transfer::Place;
 use bytes::Bytes;
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -147,6 +148,8 @@ async fn a_large_file_without_a_name_is_kept_out_of_sight() {
 #[tokio::test]
 async fn what_nobody_can_read_back_costs_nothing() {
     let mounted = Mounted::new();
+    mounted.write("other", b"x").await.unwrap();
+    let other = mounted.open("other", READ).await.unwrap();
     let handle = mounted.create("f").await.unwrap();
     mounted.write_at(handle, 0, &pattern(9 * MIB)).await.unwrap();
     let id = mounted.inode("f").await.unwrap();
@@ -160,11 +163,14 @@ async fn what_nobody_can_read_back_costs_nothing() {
             let cut = Changes { size: Some(7), ..Changes::default() };
             mounted.vfs.setattr(id, Some(handle), cut).await.unwrap();
             assert_eq!(size(&mounted, id).await, 7);
+            let (from, to) = (Place { handle: other, offset: 0 }, Place { handle, offset: 10 });
+            assert_eq!(mounted.vfs.copy_range(from, to, 5).await.unwrap(), 1, "all that the other file has");
+            assert_eq!(size(&mounted, id).await, 11);
             mounted.close(handle).await.unwrap();
         })
         .await;
     assert!(cost.is_empty(), "{cost:?}");
-    assert_eq!((mounted.store.keys(), mounted.store.uploads_open()), (vec![], 0));
+    assert_eq!((mounted.store.keys(), mounted.store.uploads_open()), (vec!["other".to_owned()], 0));
 }
 
 #[tokio::test]

@@ -217,7 +217,11 @@ impl Place {
                     2 => FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
                     _ => FallocateFlags::ZERO_RANGE,
                 };
-                done(rustix::fs::fallocate(self.slot(*slot)?, how, *at, *length))
+                rustix::fs::fallocate(self.slot(*slot)?, how, *at, *length)?;
+                // Whether it changes the time where it changes no byte differs from one file system and kernel to the next.
+                let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+                let times = Timestamps { last_access: now, last_modification: now };
+                done(rustix::fs::futimens(self.slot(*slot)?, &times))
             }
             Operation::Copy { from, at, to, to_at, length } => {
                 let (mut at, mut to_at) = (*at, *to_at);
