@@ -168,7 +168,8 @@ fn mv_renames_a_file_with_three_and_a_larger_one_with_four() {
     for (bytes, requests) in [(9, 3), (6 * MIB, 4)] {
         let shop = Shop::with(&["dir/other"]);
         let payload = Payload::from(Bytes::from(noise(usize::try_from(bytes).unwrap(), 3)));
-        let put = shop.store.put_object("dir/file", payload, &Headers::default(), &Condition::None);
+        let headers = Headers::default();
+        let put = shop.store.put_object("dir/file", payload, &headers, &Condition::None);
         shop.runtime.block_on(put).unwrap();
         let mv = |mnt: &Path| drop(run("mv", &["-T"], &[&mnt.join("dir/file"), &mnt.join("dir/moved")]));
         within(&shop.spent(listed("dir"), mv), requests);
