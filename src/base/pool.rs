@@ -26,13 +26,13 @@ pub struct Pool {
 struct State {
     /// Segments handed out and not yet returned. May exceed the limit by what [`Pool::take`] had to grant.
     used: usize,
-    /// Of those, the ones that come back without anybody taking another one: bytes on their way out.
+    /// Reasons to wait: segments that come back without anybody taking another one, since their bytes are on their way
+    /// out, and whoever has said that some will.
     moving: usize,
     free: Vec<MmapMut>,
     waiting: VecDeque<oneshot::Sender<Segment>>,
 }
 
-// INVARIANT: moving <= used.
 // INVARIANT: whoever waits is woken by the return of a segment, or because nothing is moving.
 
 impl Pool {
@@ -102,6 +102,14 @@ impl Pool {
         self.grant(&mut self.lock())
     }
 
+    /// Says that memory is about to come back, for as long as what is returned lives: nobody is granted memory beyond the
+    /// limit meanwhile.
+    #[must_use]
+    pub fn expect_back(self: &Arc<Self>) -> Expected {
+        self.lock().moving += 1;
+        Expected { pool: Arc::clone(self) }
+    }
+
     fn grant(self: &Arc<Self>, state: &mut State) -> Segment {
         state.used += 1;
         let buffer = state.free.pop().unwrap_or_else(|| map(self.segment_bytes));
@@ -144,6 +152,23 @@ impl Pool {
 /// with the process, and the limit would not be one.
 fn map(bytes: usize) -> MmapMut {
     MmapMut::map_anon(bytes).expect("the system has memory; as everywhere, going on without is not possible")
+}
+
+/// Memory is about to come back to the pool.
+pub struct Expected {
+    pool: Arc<Pool>,
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        state.moving -= 1;
+        let granted = self.pool.answer_waiting(&mut state);
+        drop(state);
+        for (sender, segment) in granted {
+            drop(sender.send(segment));
+        }
+    }
 }
 
 /// One piece of memory of the pool, filled from its start.
@@ -272,6 +297,17 @@ mod tests {
         drop(moving);
         assert!(first.as_mut().now_or_never().is_some());
         assert!(second.as_mut().now_or_never().is_some(), "nothing moves any more, so nobody may wait");
+    }
+
+    #[test]
+    fn a_waiter_waits_while_memory_is_expected_back_and_no_longer() {
+        let pool = Pool::with_segments(8, 8);
+        let _held = pool.try_take().unwrap();
+        let expected = pool.expect_back();
+        let mut waiter = Box::pin(pool.take());
+        assert!(waiter.as_mut().now_or_never().is_none());
+        drop(expected);
+        assert!(waiter.now_or_never().is_some(), "it did not come");
     }
 
     #[test]

@@ -26,8 +26,8 @@ use std::path::PathBuf;
 /// S3 takes no smaller parts but the last, and no larger ones.
 const PART_MIN: ByteSize = ByteSize(5 * MIB);
 const PART_MAX: ByteSize = ByteSize(5 * GIB);
-/// One part filling, one under way, and as much for reading.
-const PARTS_IN_MEMORY_MIN: u64 = 4;
+/// One part filling, one under way, and some for reading.
+const PARTS_IN_MEMORY_MIN: u64 = 3;
 /// More connections than this help no store.
 const CONCURRENCY_MAX: usize = 256;
 
@@ -241,7 +241,7 @@ mod tests {
         let rows = [
             ("s3://b m --part-size 1MiB", "--part-size 1 MiB is too small; here it is at least 5 MiB"),
             ("s3://b m --part-size 6GiB --memory-limit 1T", "--part-size 6 GiB is too large; it is at most 5 GiB"),
-            ("s3://b m --part-size 64MiB", "--memory-limit 128 MiB is too small; here it is at least 256 MiB"),
+            ("s3://b m --part-size 64MiB", "--memory-limit 128 MiB is too small; here it is at least 192 MiB"),
             ("s3://b m --upload-concurrency 0", "--upload-concurrency 0 is too small"),
             ("s3://b m --endpoint-url localhost:9000", "--endpoint-url: \"localhost:9000\" is not an endpoint"),
             ("s3://b m --provider nowhere", "--provider \"nowhere\" is not known; use one of s3, aws"),

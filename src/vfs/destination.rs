@@ -4,6 +4,7 @@ use crate::store::Headers;
 use crate::vfs::Options;
 use crate::vfs::attr::Posix;
 use crate::vfs::inode::Inode;
+use crate::vfs::scratch;
 use crate::vfs::tree::Tree;
 use crate::vfs::xattr;
 use crate::writer::stream::Destination;
@@ -36,5 +37,10 @@ impl Destination for FileDestination {
         state.posix(written == Written::All).write(&mut headers.metadata);
         state.described = Some(Box::new(headers.clone()));
         Some((key, headers))
+    }
+    fn stage(&self) -> (String, Headers) {
+        let headers =
+            Headers { server_side_encryption: self.options.server_side_encryption.clone(), ..Headers::default() };
+        (scratch::key(self.tree.prefix(), scratch::STAGED_PREFIX), headers)
     }
 }

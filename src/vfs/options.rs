@@ -64,8 +64,8 @@ impl Options {
         if self.part_bytes < 5 * MIB {
             return Err("a part must have at least 5MiB".into());
         }
-        if parts < 4 {
-            return Err("the memory limit must have room for at least 4 parts".into());
+        if parts < 3 {
+            return Err("the memory limit must have room for at least 3 parts".into());
         }
         if self.upload_concurrency == 0 {
             return Err("at least one upload must be allowed at a time".into());

@@ -8,12 +8,20 @@ use crate::store::probe::SCRATCH_PREFIX;
 use crate::vfs::Vfs;
 use crate::vfs::error::Result;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the last segment of the key of an open file that has no name any more begins with.
 pub const UNLINKED_PREFIX: &str = ".brigade-unlinked-";
 
+/// What the last segment of the key of bytes of a file that is not committed yet begins with.
+pub const STAGED_PREFIX: &str = ".brigade-staged-";
+
 /// What the last segment of the key of a plan of a rename begins with.
 pub const RENAME_PREFIX: &str = ".brigade-rename-";
+
+/// No program is expected to keep a file open that long: what belongs to open files of another mount is not touched
+/// before.
+pub const OPEN_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What all of them begin with, and perhaps files of programs too.
 const OURS: &str = ".brigade-";
@@ -25,8 +33,8 @@ pub fn key(prefix: &str, kind: &str) -> String {
 }
 
 impl Vfs {
-    /// Sees to what crashed mounts have left: objects that are older than a day are removed, renames of directories are
-    /// finished in the background. Says how many objects were removed.
+    /// Sees to what crashed mounts have left: objects that nobody can need any more by their age are removed, renames of
+    /// directories are finished in the background. Says how many objects were removed.
     ///
     /// # Errors
     /// What the store answers.
@@ -43,8 +51,9 @@ impl Vfs {
                 self.resume_rename_soon(object.key);
                 continue;
             }
-            let old = now.duration_since(object.last_modified).is_ok_and(|age| age > SCRATCH_AGE_MAX);
-            if old && [SCRATCH_PREFIX, UNLINKED_PREFIX].iter().any(|kind| name.starts_with(kind)) {
+            let age = now.duration_since(object.last_modified).unwrap_or_default();
+            let kinds = [(SCRATCH_PREFIX, SCRATCH_AGE_MAX), (UNLINKED_PREFIX, OPEN_MAX), (STAGED_PREFIX, OPEN_MAX)];
+            if kinds.iter().any(|(kind, age_max)| name.starts_with(kind) && age > *age_max) {
                 keys.push(object.key);
             }
         }

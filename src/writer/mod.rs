@@ -13,6 +13,7 @@ pub mod perform;
 pub mod plan;
 pub mod publish;
 pub mod schedule;
+pub mod staging;
 pub mod stream;
 pub mod tail;
 pub mod upload;

@@ -9,6 +9,7 @@ use crate::writer::stream::Base;
 use bytes::Bytes;
 use bytes::BytesMut;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -44,11 +45,23 @@ pub enum Piece {
     Object(Base, Range<u64>),
 }
 
+/// Bytes of memory on their way to an object.
+pub struct Taken {
+    /// The bytes, in the order of the file.
+    pub pieces: Vec<Bytes>,
+    /// How many there are.
+    pub bytes: u64,
+    /// By segment and where in it they were: where they are in the object, and how many.
+    places: BTreeMap<(usize, usize), (u64, u64)>,
+}
+
 enum Held {
     /// Still written to.
     Open(Segment),
-    /// Being committed: shared with requests.
+    /// Shared with requests.
     Shared(Bytes),
+    /// Given back.
+    Gone,
 }
 
 /// One version of a file that is not in the bucket yet.
@@ -59,6 +72,8 @@ pub struct Overlay {
     runs: BTreeMap<u64, (u64, Content)>,
     segments: Vec<Held>,
     sources: Vec<Base>,
+    /// Those of the sources that are there for this file only.
+    staged: BTreeSet<usize>,
 }
 
 // INVARIANT: the runs cover `0..size` without gaps, and none is empty.
@@ -83,7 +98,8 @@ impl Overlay {
     /// An empty file that takes its memory from `pool`.
     #[must_use]
     pub fn new(pool: Arc<Pool>) -> Self {
-        Self { pool, size: 0, runs: BTreeMap::new(), segments: Vec::new(), sources: Vec::new() }
+        let (runs, segments, sources, staged) = Default::default();
+        Self { pool, size: 0, runs, segments, sources, staged }
     }
 
     /// A file that is the object so far.
@@ -114,7 +130,8 @@ impl Overlay {
     /// Bytes of memory that it holds.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        (self.segments.len() * self.pool.segment_bytes()) as u64
+        let held = self.segments.iter().filter(|held| !matches!(held, Held::Gone)).count();
+        (held * self.pool.segment_bytes()) as u64
     }
 
     /// Bytes of the file that only memory has.
@@ -124,10 +141,12 @@ impl Overlay {
         self.runs.values().filter_map(in_memory).sum()
     }
 
-    /// Whether some of its bytes are those of objects in the bucket.
+    /// Whether some of its bytes are those of objects in the bucket that others see.
     #[must_use]
     pub fn has_objects(&self) -> bool {
-        self.runs.values().any(|(_, content)| matches!(content, Content::Object { .. }))
+        let visible =
+            |content: &Content| matches!(content, Content::Object { source, .. } if !self.staged.contains(source));
+        self.runs.values().any(|(_, content)| visible(content))
     }
 
     /// The objects that runs may refer to.
@@ -180,8 +199,8 @@ impl Overlay {
         self.cut(size);
         drop(self.runs.split_off(&size));
         self.size = size;
-        if size == 0 && self.segments.iter().all(|held| matches!(held, Held::Open(_))) {
-            self.segments.clear();
+        if size == 0 {
+            self.segments.iter_mut().for_each(|held| *held = Held::Gone);
         }
     }
 
@@ -197,21 +216,116 @@ impl Overlay {
         if from.start >= from.end {
             return;
         }
+        let source = self.source(object);
+        self.put(offset, from.end - from.start, Content::Object { source, at: from.start });
+    }
+
+    fn source(&mut self, object: Base) -> usize {
         let known = self.sources.iter().position(|known| *known == object);
-        let source = known.unwrap_or_else(|| {
+        known.unwrap_or_else(|| {
             self.sources.push(object);
             self.sources.len() - 1
-        });
-        self.put(offset, from.end - from.start, Content::Object { source, at: from.start });
+        })
+    }
+
+    /// All bytes that only memory has, to be brought to an object. Until [`staged`](Self::staged) says that they are
+    /// there, they can be read here; what replaces them goes to other memory.
+    pub fn take_dirty(&mut self) -> Taken {
+        let mut taken = Taken { pieces: Vec::new(), bytes: 0, places: BTreeMap::new() };
+        let dirty: Vec<_> = self.runs().collect();
+        for (range, content) in dirty {
+            let Content::Memory { segment, at } = content else { continue };
+            let len = range.end - range.start;
+            let whole = self.share(segment);
+            taken.pieces.push(whole.slice(at..at + in_memory(len)));
+            taken.places.insert((segment, at), (taken.bytes, len));
+            taken.bytes += len;
+        }
+        self.give_back();
+        taken
+    }
+
+    /// The object has what was taken: what of it is still part of the file is read from there, and its memory is given
+    /// back.
+    pub fn staged(&mut self, taken: &Taken, object: Base) {
+        let source = self.source(object);
+        self.staged.insert(source);
+        let place = |segment: usize, at: usize| {
+            let ((of, begin), (whole, len)) = taken.places.range(..=(segment, at)).next_back()?;
+            let skipped = (at - begin) as u64;
+            (*of == segment && skipped < *len).then_some(whole + skipped)
+        };
+        let runs = std::mem::take(&mut self.runs);
+        for (start, (len, content)) in runs {
+            let content = match content {
+                Content::Memory { segment, at } => {
+                    place(segment, at).map_or(content, |at| Content::Object { source, at })
+                }
+                Content::Zeros | Content::Object { .. } => content,
+            };
+            self.runs.insert(start, (len, content));
+            self.join(start);
+        }
+        self.give_back();
+    }
+
+    /// Makes long runs of zeros, of `least` bytes and more, ranges of an object that consists of zeros.
+    pub fn fill_holes(&mut self, least: u64, zeros: Base) {
+        let bytes = zeros.size;
+        let source = self.source(zeros);
+        self.staged.insert(source);
+        let holes: Vec<_> = self.holes(least).collect();
+        for hole in holes {
+            let mut at = hole.start;
+            while hole.end - at >= least {
+                let len = bytes.min(hole.end - at);
+                self.put(at, len, Content::Object { source, at: 0 });
+                at += len;
+            }
+        }
+    }
+
+    /// Runs of zeros of `least` bytes and more.
+    pub fn holes(&self, least: u64) -> impl Iterator<Item = Range<u64>> + '_ {
+        let is_hole = move |(range, content): &(Range<u64>, Content)| {
+            *content == Content::Zeros && range.end - range.start >= least
+        };
+        self.runs().filter(is_hole).map(|(range, _)| range)
     }
 
     /// No write follows: from now on its bytes are shared, not copied.
     pub fn freeze(&mut self) {
-        let shared = |held| match held {
-            Held::Open(segment) => Held::Shared(segment.into_bytes()),
-            Held::Shared(bytes) => Held::Shared(bytes),
+        for segment in 0..self.segments.len() {
+            if matches!(self.segments[segment], Held::Open(_)) {
+                self.share(segment);
+            }
+        }
+    }
+
+    /// The bytes of a segment, which is written to no more.
+    fn share(&mut self, segment: usize) -> Bytes {
+        let bytes = match std::mem::replace(&mut self.segments[segment], Held::Gone) {
+            Held::Open(segment) => segment.into_bytes(),
+            Held::Shared(bytes) => bytes,
+            Held::Gone => unreachable!("no run refers to memory that was given back"),
         };
-        self.segments = std::mem::take(&mut self.segments).into_iter().map(shared).collect();
+        self.segments[segment] = Held::Shared(bytes.clone());
+        bytes
+    }
+
+    /// Gives back memory that no run refers to and that takes no more bytes.
+    fn give_back(&mut self) {
+        let of_memory = |(_, content): &(u64, Content)| match content {
+            Content::Memory { segment, .. } => Some(*segment),
+            Content::Zeros | Content::Object { .. } => None,
+        };
+        let used: BTreeSet<usize> = self.runs.values().filter_map(of_memory).collect();
+        for (segment, held) in self.segments.iter_mut().enumerate() {
+            let takes_more = matches!(held, Held::Open(open) if open.room() > 0);
+            if !takes_more && !used.contains(&segment) {
+                *held = Held::Gone;
+            }
+        }
     }
 
     /// The pieces of a range, up to the end of the file.
@@ -237,21 +351,29 @@ impl Overlay {
                 Piece::Bytes(match &self.segments[segment] {
                     Held::Open(segment) => BytesMut::from(&segment.filled()[within]).freeze(),
                     Held::Shared(bytes) => bytes.slice(within),
+                    Held::Gone => unreachable!("no run refers to memory that was given back"),
                 })
             }
         }
     }
 
-    /// How far it is from `at` to where memory begins or ends, and where in memory `at` is, if it is.
+    /// How far it is from `at` to where memory that can be written to begins or ends, and where in it `at` is, if it is.
     fn memory_at(&self, at: u64) -> (u64, Option<(usize, usize)>) {
         if at < self.size {
             let (start, (len, content)) = self.run_at(at);
-            if let Content::Memory { segment, at: within } = content.skip(at - start) {
+            if let Content::Memory { segment, at: within } = content.skip(at - start)
+                && self.is_open(segment)
+            {
                 return (start + len - at, Some((segment, within)));
             }
         }
-        let next = self.runs.range(at..).find(|(_, (_, content))| matches!(content, Content::Memory { .. }));
+        let writable = |content: &Content| matches!(content, Content::Memory { segment, .. } if self.is_open(*segment));
+        let next = self.runs.range(at..).find(|(_, (_, content))| writable(content));
         (next.map_or(u64::MAX, |(start, _)| start - at), None)
+    }
+
+    fn is_open(&self, segment: usize) -> bool {
+        matches!(self.segments[segment], Held::Open(_))
     }
 
     fn run_at(&self, at: u64) -> (u64, (u64, Content)) {
@@ -262,7 +384,7 @@ impl Overlay {
     fn open(&mut self, segment: usize) -> &mut Segment {
         match &mut self.segments[segment] {
             Held::Open(segment) => segment,
-            Held::Shared(_) => unreachable!("a frozen overlay takes no writes"),
+            Held::Shared(_) | Held::Gone => unreachable!("only open segments are asked for"),
         }
     }
 

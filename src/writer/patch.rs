@@ -1,7 +1,7 @@
 //! The shell around an overlay: a version of a file that is changed anywhere, and becomes an object when it is committed.
 //!
-//! Nothing is sent before the commit. A patch that has no memory left takes no more bytes: whoever writes commits it and
-//! goes on over the version that this makes.
+//! Nothing of the file is published before the commit. A patch that has no memory left takes no more bytes: whoever
+//! writes has it spill what it holds to a hidden object ([`staging`](crate::writer::staging)), and goes on.
 
 use crate::base::pool::Segment;
 use crate::store::Condition;
@@ -10,12 +10,15 @@ use crate::store::Error;
 use crate::store::Facts;
 use crate::store::Kind;
 use crate::store::Op;
+use crate::store::Payload;
 use crate::writer::overlay::Overlay;
 use crate::writer::overlay::Piece;
 use crate::writer::plan::plan;
 use crate::writer::publish::Contents;
 use crate::writer::publish::Target;
 use crate::writer::publish::publish;
+use crate::writer::publish::zeros;
+use crate::writer::staging::Staging;
 use crate::writer::stream::Base;
 use crate::writer::stream::Context;
 use crate::writer::stream::Destination;
@@ -31,6 +34,13 @@ use tokio::sync::Notify;
 /// The share of all memory that one patch holds at most.
 const MEMORY_SHARE: u64 = 4;
 
+/// Bytes of a stretch of zeros from which on the store copies it from an object of zeros; sending less costs no more than
+/// making that object.
+const HOLE_BYTES_MIN: u64 = 32 << 20;
+
+/// Parts of which all such stretches consist, about: few enough to leave most numbers of an upload for others.
+const HOLE_PARTS: u64 = 1000;
+
 /// Segments that a patch may hold however little memory there is: as many as one write of the kernel fills.
 const SEGMENTS_MIN: u64 = 5;
 
@@ -40,6 +50,8 @@ pub struct Patch {
     destination: Arc<dyn Destination>,
     state: Mutex<State>,
     ended: Notify,
+    /// Held while bytes go to a hidden object: one at a time, and none while the commit is planned.
+    staging: Staging,
 }
 
 struct State {
@@ -62,7 +74,7 @@ impl Patch {
     pub fn new(context: Arc<Context>, destination: Arc<dyn Destination>, overlay: Overlay) -> Arc<Self> {
         let size = overlay.size();
         let state = Mutex::new(State { overlay, size, phase: Phase::Open, key: None });
-        Arc::new(Self { context, destination, state, ended: Notify::new() })
+        Arc::new(Self { context, destination, state, ended: Notify::new(), staging: Staging::default() })
     }
 
     /// A version that begins as an object.
@@ -97,11 +109,18 @@ impl Patch {
         self.lock().key.clone()
     }
 
-    /// Whether it holds so much memory that it is better committed than given more. The least that it should get is
+    /// Whether it holds so much memory that it should rather spill than be given more. The least that it should get is
     /// waited for.
     #[must_use]
     pub fn holds_enough(&self) -> bool {
         self.lock().overlay.memory_bytes() >= self.memory_bytes_min()
+    }
+
+    /// What it spills should be large enough for the store to copy it at the commit.
+    fn memory_bytes_max(&self) -> u64 {
+        let limit = self.context.pool.limit_bytes();
+        let copied = self.context.schedule.part_bytes_min() + self.memory_bytes_min();
+        (limit / MEMORY_SHARE).max(copied.min(limit / 2)).max(self.memory_bytes_min())
     }
 
     fn memory_bytes_min(&self) -> u64 {
@@ -114,13 +133,50 @@ impl Patch {
     /// # Errors
     /// [`WriteError::Ended`], [`WriteError::TooLarge`].
     pub fn write(&self, offset: Option<u64>, bytes: &[u8]) -> Result<(u64, usize), WriteError> {
-        let max = (self.context.pool.limit_bytes() / MEMORY_SHARE).max(self.memory_bytes_min());
+        let max = self.memory_bytes_max();
         let mut state = self.open()?;
         let offset = offset.unwrap_or(state.size);
         self.must_fit(offset, bytes.len() as u64)?;
         let taken = state.overlay.write(offset, bytes, max);
         state.resized();
         Ok((offset, taken))
+    }
+
+    /// Brings what only memory has to a hidden object, and gives the memory back.
+    ///
+    /// # Errors
+    /// [`WriteError::Failed`] when the store does not take it: nothing is lost, and it may be tried again.
+    pub async fn spill(self: &Arc<Self>) -> Result<(), WriteError> {
+        let patch = Arc::clone(self);
+        // A task of its own: who waits for it may go away, and the object must not be forgotten then.
+        let spilled = self.context.runtime.spawn(async move { patch.try_spill().await }).await;
+        let spilled = spilled.unwrap_or_else(|panic| {
+            let message = format!("the task that spilled it broke: {panic}");
+            Err(Error::new(Op::PutObject, "", Kind::Network, message))
+        });
+        spilled.map_err(|error| WriteError::Failed(Arc::new(error)))
+    }
+
+    async fn try_spill(&self) -> Result<(), Error> {
+        let mut staged = self.staging.lock().await;
+        let taken = {
+            let mut state = self.lock();
+            if !matches!(state.phase, Phase::Open) || state.overlay.memory_bytes() < self.memory_bytes_min() {
+                return Ok(());
+            }
+            state.overlay.take_dirty()
+        };
+        if taken.bytes == 0 {
+            return Ok(());
+        }
+        let _expected = self.context.pool.expect_back();
+        let payload = Payload { pieces: taken.pieces.clone(), ..Payload::default() };
+        let object = staged.put(self.context.store.as_ref(), self.destination.as_ref(), payload).await?;
+        let mut state = self.lock();
+        if !matches!(state.phase, Phase::Ended(_)) {
+            state.overlay.staged(&taken, object);
+        }
+        Ok(())
     }
 
     /// Adds memory that was waited for.
@@ -210,6 +266,7 @@ impl Patch {
             }
         }
         self.outcome().await;
+        self.staging.lock().await.discard(self.context.store.as_ref()).await;
     }
 
     async fn publish(self: Arc<Self>, condition: Condition) {
@@ -224,6 +281,7 @@ impl Patch {
                 Outcome::Failed(Arc::new(Error::new(Op::PutObject, "", Kind::Network, message)))
             }
         };
+        self.staging.lock().await.discard(self.context.store.as_ref()).await;
         self.end(&mut self.lock(), outcome);
     }
 
@@ -232,6 +290,7 @@ impl Patch {
         let Some((key, headers)) = self.destination.describe(Written::All) else {
             return Err(Error::new(Op::PutObject, "", Kind::NotFound, "its name is gone"));
         };
+        self.fill_holes().await?;
         let plan = {
             let mut state = self.lock();
             state.key = Some(key.clone());
@@ -242,6 +301,29 @@ impl Patch {
             return Err(Error::new(Op::CreateUpload, key, Kind::TooLarge, message));
         };
         publish(&self.context, self, Target { key, headers, condition }, plan).await
+    }
+
+    /// Has the store copy what is nothing but zeros over long stretches, where it can.
+    async fn fill_holes(&self) -> Result<(), Error> {
+        let mut staged = self.staging.lock().await;
+        let schedule = &self.context.schedule;
+        if schedule.equal_parts() || !self.context.store.facts().copy_part {
+            return Ok(());
+        }
+        let in_all: u64 = self.lock().overlay.holes(HOLE_BYTES_MIN).map(|hole| hole.end - hole.start).sum();
+        if in_all == 0 {
+            return Ok(());
+        }
+        let bytes = (in_all / HOLE_PARTS).clamp(HOLE_BYTES_MIN, schedule.part_bytes_max());
+        let object = staged
+            .put(
+                self.context.store.as_ref(),
+                self.destination.as_ref(),
+                Payload { pieces: zeros(bytes).collect(), ..Payload::default() },
+            )
+            .await?;
+        self.lock().overlay.fill_holes(HOLE_BYTES_MIN, object);
+        Ok(())
     }
 
     fn end(&self, state: &mut State, outcome: Outcome) {

@@ -251,7 +251,8 @@ impl Read {
     }
 }
 
-fn zeros(len: u64) -> impl Iterator<Item = Bytes> {
+/// So many zeros, which take no memory.
+pub fn zeros(len: u64) -> impl Iterator<Item = Bytes> {
     let whole = ZEROS.len() as u64;
     (0..len.div_ceil(whole)).map(move |i| {
         let left = usize::try_from((len - i * whole).min(whole)).expect("not more than there are");

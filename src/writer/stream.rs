@@ -46,6 +46,9 @@ pub struct Context {
 pub trait Destination: Send + Sync + 'static {
     /// The key and the headers of the object; `None` when its name is gone by now.
     fn describe(&self, written: Written) -> Option<(String, Headers)>;
+
+    /// A new hidden key for bytes of the file that memory cannot hold, and the headers of the object there.
+    fn stage(&self) -> (String, Headers);
 }
 
 /// How much of a file has been written when its headers are fixed.

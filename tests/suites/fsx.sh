@@ -50,5 +50,5 @@ run() { # WHAT FLEN OPSIZE OPERATIONS OPTIONS..
 run "files of 256 KiB" $((256 << 10)) $((64 << 10)) "$operations"
 # Some hundred bytes below three parts, so that no length that counts falls on a boundary by itself.
 run "files of 15 MiB" $(((15 << 20) - 321)) $((1 << 20)) $((operations / 20)) --part-size 5MiB
-run "files of 48 MiB in 20 MiB of memory" $(((48 << 20) - 321)) $((2 << 20)) $((operations / 50)) \
-    --part-size 5MiB --memory-limit 20MiB
+run "files of 48 MiB in 16 MiB of memory" $(((48 << 20) - 321)) $((2 << 20)) $((operations / 50)) \
+    --part-size 5MiB --memory-limit 16MiB

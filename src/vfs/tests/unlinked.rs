@@ -18,6 +18,7 @@ use crate::vfs::handle::Access;
 use crate::vfs::handle::HandleId;
 use crate::vfs::inode::InodeId;
 use crate::vfs::open::How;
+use crate::vfs::scratch::OPEN_MAX;
 use crate::vfs::scratch::UNLINKED_PREFIX;
 use crate::vfs::setattr::Changes;
 use crate::vfs::transfer::Place;
@@ -279,9 +280,11 @@ async fn what_a_crash_leaves_is_hidden_and_removed_when_it_is_old() {
     assert_eq!(after.vfs.clean_up().await.unwrap(), 0, "somebody may be reading it");
     assert_eq!(hidden(&store), left);
     store.age(&left[0], crate::store::probe::SCRATCH_AGE_MAX * 2);
+    assert_eq!(after.vfs.clean_up().await.unwrap(), 0, "files are kept open for days");
+    store.age(&left[0], OPEN_MAX * 2);
     let (body, headers) = (Bytes::from_static(b"a file of a program").into(), Headers::default());
     store.put_object("p/.brigade-notes", body, &headers, &Condition::None).await.unwrap();
-    store.age("p/.brigade-notes", crate::store::probe::SCRATCH_AGE_MAX * 2);
+    store.age("p/.brigade-notes", OPEN_MAX * 2);
     assert_eq!(after.vfs.clean_up().await.unwrap(), 1);
     assert_eq!(store.keys(), ["p/", "p/.brigade-notes"]);
 }

@@ -9,6 +9,8 @@ use crate::store::memory::Lost;
 use crate::store::memory::Memory;
 use crate::writer::schedule::Schedule;
 use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::prelude::*;
 use tokio::runtime::Handle;
 
 struct Fixed;
@@ -16,6 +18,10 @@ struct Fixed;
 impl Destination for Fixed {
     fn describe(&self, _written: Written) -> Option<(String, Headers)> {
         Some(("k".into(), Headers::default()))
+    }
+
+    fn stage(&self) -> (String, Headers) {
+        (format!("staged-{}", crate::base::random::hex::<4>()), Headers::default())
     }
 }
 
@@ -154,6 +160,171 @@ async fn what_can_be_read_back_is_what_was_written() {
     patch.abandon().await;
     assert!(patch.read(8, 1000).is_none());
     assert!(matches!(patch.write(Some(0), b"x"), Err(WriteError::Ended)));
+}
+
+/// What stands in the bucket beside the file.
+fn staged(store: &Memory) -> Vec<String> {
+    store.keys().into_iter().filter(|key| key.starts_with("staged-")).collect()
+}
+
+#[tokio::test]
+async fn what_memory_cannot_hold_goes_through_hidden_objects() {
+    for (name, store) in stores() {
+        let base = object(&store, "k", 30 * MIB).await;
+        let context = context(&store);
+        let patch = Patch::over(Arc::clone(&context), Arc::new(Fixed), base.clone());
+        let mut whole = pattern(30 * MIB).to_vec();
+        let piece = vec![7; 256 << 10];
+        // Twice over all of it, so that what was spilled is replaced as well.
+        for round in 0..2_u8 {
+            for at in (0..40 * MIB).step_by(300 << 10) {
+                let mut left = &piece[..];
+                while !left.is_empty() {
+                    let at = at + (piece.len() - left.len()) as u64;
+                    let (_, taken) = patch.write(Some(at), left).unwrap();
+                    replace(&mut whole, usize::try_from(at).unwrap(), &left[..taken]);
+                    left = &left[taken..];
+                    if !left.is_empty() {
+                        patch.spill().await.unwrap();
+                    }
+                }
+                assert!(context.pool.used_bytes() <= patch.memory_bytes_max(), "{name}: {round}");
+            }
+        }
+        assert!(staged(&store).len() > 2, "{name}: it has spilled");
+        assert!(store.bytes("k").unwrap() == pattern(30 * MIB), "{name}: nothing is published before");
+        patch.commit(Condition::Matches(base.etag)).await.unwrap();
+        assert!(store.bytes("k").unwrap() == whole, "{name}");
+        assert_eq!((staged(&store), store.uploads_open()), (Vec::new(), 0), "{name}");
+        assert_eq!(context.pool.used_bytes(), 0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_spill_that_fails_loses_nothing() {
+    for lost in [Lost::Request, Lost::Answer, Lost::Refused(Kind::AccessDenied)] {
+        let store = Arc::new(Memory::new());
+        let patch = Patch::new(context(&store), Arc::new(Fixed), Overlay::new(Pool::new(64 * MIB)));
+        let whole = pattern(2 * MIB);
+        patch.write(Some(0), &whole).unwrap();
+        store.lose(Op::PutObject, 1, lost.clone());
+        assert!(matches!(patch.spill().await, Err(WriteError::Failed(_))), "{lost:?}");
+        patch.write(Some(1), b"x").unwrap();
+        patch.spill().await.unwrap();
+        patch.commit(Condition::None).await.unwrap();
+        let got = store.bytes("k").unwrap();
+        assert!(got[0] == whole[0] && got[1] == b'x' && got[2..] == whole[2..], "{lost:?}");
+        assert_eq!(staged(&store), Vec::<String>::new(), "{lost:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_given_up_leaves_no_hidden_objects() {
+    let store = Arc::new(Memory::new());
+    let patch = Patch::new(context(&store), Arc::new(Fixed), Overlay::new(Pool::new(64 * MIB)));
+    patch.write(Some(0), &pattern(2 * MIB)).unwrap();
+    patch.spill().await.unwrap();
+    assert_eq!((staged(&store).len(), patch.has_begun()), (1, false), "it can still go anywhere");
+    patch.abandon().await;
+    patch.spill().await.unwrap();
+    assert_eq!(store.keys(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn long_holes_are_copied_not_sent() {
+    let store = Arc::new(Memory::new());
+    let patch = Patch::new(context(&store), Arc::new(Fixed), Overlay::new(Pool::new(64 * MIB)));
+    patch.write(Some(300 * MIB), b"end").unwrap();
+    patch.truncate(500 * MIB).unwrap();
+    patch.commit(Condition::None).await.unwrap();
+    let got = store.bytes("k").unwrap();
+    assert_eq!(got.len() as u64, 500 * MIB);
+    let at = usize::try_from(300 * MIB).unwrap();
+    assert!(&got[at..at + 3] == b"end");
+    assert!(got[..at].iter().chain(&got[at + 3..]).all(|byte| *byte == 0));
+    assert!(store.calls(Op::CopyPart) > 10, "{} copies", store.calls(Op::CopyPart));
+    assert!(store.calls(Op::PutPart) <= 4, "{} parts were sent", store.calls(Op::PutPart));
+    assert_eq!(store.keys(), ["k"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_changes_and_spills_make_the_same_file(
+        base in 0_u64..300,
+        steps in vec((0_u64..400, 0_u64..60, 0_u8..8), 1..40),
+        equal_parts in any::<bool>(),
+        copy_part in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let facts = Facts { part_bytes_min: 16, equal_parts, copy_part, ..Facts::S3 };
+            let store = Arc::new(Memory::with_facts(facts));
+            let schedule = Schedule::new(store.facts(), 16, 32);
+            let (pool, shared): (_, Arc<dyn Store>) = (Pool::with_segments(160, 8), Arc::clone(&store) as _);
+            let context = Arc::new(Context {
+                store: shared,
+                pool: Arc::clone(&pool),
+                runtime: Handle::current(),
+                schedule,
+                in_flight_max: 2,
+            });
+            let object = object(&store, "k", base).await;
+            let patch = Patch::over(context, Arc::new(Fixed), object.clone());
+            let mut whole = pattern(base).to_vec();
+            for (i, (at, len, what)) in steps.into_iter().enumerate() {
+                match what {
+                    0 => {
+                        patch.truncate(at).unwrap();
+                        whole.resize(usize::try_from(at).unwrap(), 0);
+                    }
+                    1 => {
+                        patch.zero(at..at + len).unwrap();
+                        if len > 0 {
+                            replace(&mut whole, usize::try_from(at).unwrap(), &vec![0; usize::try_from(len).unwrap()]);
+                        }
+                    }
+                    2 => patch.spill().await.unwrap(),
+                    _ => {
+                        let bytes = vec![u8::try_from(i).unwrap() + 100; usize::try_from(len).unwrap()];
+                        let mut done = 0;
+                        while done < bytes.len() {
+                            let from = at + done as u64;
+                            let (_, taken) = patch.write(Some(from), &bytes[done..]).unwrap();
+                            if taken > 0 {
+                                replace(&mut whole, usize::try_from(from).unwrap(), &bytes[done..done + taken]);
+                            }
+                            done += taken;
+                            if done < bytes.len() {
+                                patch.spill().await.unwrap();
+                            }
+                        }
+                    }
+                }
+                prop_assert!(pool.used_bytes() <= pool.limit_bytes());
+                prop_assert_eq!(patch.size(), whole.len() as u64);
+                let mut seen = Vec::new();
+                for piece in patch.read(0, u64::MAX).unwrap() {
+                    match piece {
+                        Piece::Bytes(bytes) => seen.extend_from_slice(&bytes),
+                        Piece::Zeros(len) => seen.resize(seen.len() + usize::try_from(len).unwrap(), 0),
+                        Piece::Object(base, range) => {
+                            let bytes = store.bytes(&base.key).unwrap();
+                            let at = |offset: u64| usize::try_from(offset).unwrap();
+                            seen.extend_from_slice(&bytes[at(range.start)..at(range.end)]);
+                        }
+                    }
+                }
+                prop_assert!(seen == whole);
+            }
+            patch.commit(Condition::Matches(object.etag)).await.unwrap();
+            prop_assert!(store.bytes("k").unwrap() == whole);
+            prop_assert_eq!(store.keys(), ["k"]);
+            prop_assert_eq!(pool.used_bytes(), 0);
+            Ok(())
+        })?;
+    }
 }
 
 #[tokio::test]

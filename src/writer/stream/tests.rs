@@ -15,6 +15,10 @@ impl Destination for Fixed {
     fn describe(&self, _written: Written) -> Option<(String, Headers)> {
         Some(("k".into(), Headers::default()))
     }
+
+    fn stage(&self) -> (String, Headers) {
+        (format!("staged-{}", crate::base::random::hex::<4>()), Headers::default())
+    }
 }
 
 fn context(store: &Arc<Memory>, memory: u64) -> Arc<Context> {
@@ -86,6 +90,10 @@ struct Named(String);
 impl Destination for Named {
     fn describe(&self, _written: Written) -> Option<(String, Headers)> {
         Some((self.0.clone(), Headers::default()))
+    }
+
+    fn stage(&self) -> (String, Headers) {
+        (format!("staged-{}", crate::base::random::hex::<4>()), Headers::default())
     }
 }
 

@@ -201,6 +201,10 @@ impl Destination for Fixed {
     fn describe(&self, _written: Written) -> Option<(String, Headers)> {
         Some(("dir/big.bin".into(), Headers::default()))
     }
+
+    fn stage(&self) -> (String, Headers) {
+        unreachable!("a stream stages nothing")
+    }
 }
 
 /// A body that is refused on its headers is not sent to its end, though nobody asked with `Expect`.
