@@ -7,9 +7,11 @@ mod attributes;
 mod backend;
 mod budgets;
 mod command_line;
+mod crash;
 mod descriptors;
 mod dialects;
 mod differential;
+mod faults;
 mod files;
 #[path = "../support/mounted.rs"]
 mod mounted;
@@ -21,3 +23,4 @@ mod programs;
 mod seeds;
 #[path = "../support/speech.rs"]
 mod speech;
+mod two_mounts;
