@@ -56,7 +56,7 @@ fn name(nth: usize) -> String {
 /// Writes the n-th file; whether it was acknowledged. By `fsync`, or by `cp`, whose status tells of `close`.
 fn write(dir: &Path, scratch: &Path, nth: usize, seed: u64) -> bool {
     let (bytes, path) = (content(nth, seed), dir.join(name(nth)));
-    if nth % 2 == 0 {
+    if nth.is_multiple_of(2) {
         let file = File::create(path).and_then(|mut file| {
             file.write_all(&bytes)?;
             file.sync_all()

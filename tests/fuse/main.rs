@@ -1,6 +1,7 @@
 //! Real FUSE mounts of the bundled backend, used by real programs.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "seeds are told, so that a failure can be repeated")]
 
 mod attributes;
 #[path = "../support/backend.rs"]

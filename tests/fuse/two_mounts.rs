@@ -52,7 +52,7 @@ fn mark(file: &io::Result<File>, slot: u64) -> io::Result<()> {
 fn no_update_is_lost() {
     let seen = Seen::new(&["--metadata-ttl", "0"]);
     let second = other(&seen);
-    seen.put("slots", &[0xff; 16 * ROUNDS as usize]);
+    seen.put("slots", &vec![0xff; usize::try_from(16 * ROUNDS).unwrap()]);
     let mut draws = Draws::new();
     let open = |dir: &Path| File::options().read(true).write(true).open(dir.join("slots"));
     let (mut acknowledged, mut refused) = (BTreeMap::new(), 0);

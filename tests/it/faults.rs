@@ -275,7 +275,7 @@ impl Bench {
 fn matrix(provider: &'static str) {
     let bench = Bench::new(Provider::named(provider).unwrap());
     let runtime = Runtime::new().unwrap();
-    let mut wrong = Vec::new();
+    let (mut wrong, mut met_in_all) = (Vec::new(), 0);
     let bench = Arc::new(bench);
     for (fault, is_overcome) in FAULTS {
         for (often, times) in [("once", "\ntimes = 1"), ("always", "")] {
@@ -289,23 +289,25 @@ fn matrix(provider: &'static str) {
                 let shared = Arc::clone(&bench);
                 let ran = runtime.block_on(runtime.spawn(async move {
                     let done = shared.act(call, &begun, stale, unseen).await;
+                    let met = shared.backend.faults_met();
                     shared.backend.set_faults("");
                     // What a client copies through itself is as it has read it.
                     let lies = tags_lie || !DETECTS_ALTERED_BODIES && unseen && call == Call::CopyPart;
                     shared.check(call, &begun, &done, lies).await;
-                    done.map(|_| ()).map_err(|error| error.to_string())
+                    (met, done.map(|_| ()).map_err(|error| error.to_string()))
                 }));
                 bench.backend.set_faults("");
                 match ran {
                     Err(_) => wrong.push(name),
-                    Ok(Err(error)) if *is_overcome && often == "once" => wrong.push(format!("{name}: {error}")),
-                    Ok(_) => {}
+                    Ok((_, Err(error))) if *is_overcome && often == "once" => wrong.push(format!("{name}: {error}")),
+                    Ok((met, _)) => met_in_all += met,
                 }
             }
         }
     }
     runtime.block_on(bench.clean());
     assert_eq!(bench.backend.usage().uploads, 0);
+    assert!(met_in_all > 500, "{met_in_all} faults were met: the matrix tries nothing");
     assert!(wrong.is_empty(), "{provider}, {} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
