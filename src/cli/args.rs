@@ -77,6 +77,9 @@ pub struct StoreArgs {
     /// The endpoint, such as http://127.0.0.1:9000 [default: the provider's]
     #[arg(long, value_name = "URL")]
     pub endpoint_url: Option<String>,
+    /// For local: only: do wrong on purpose what this plan says (docs/faults.md)
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
     /// The region that requests are signed for [default: AWS_REGION, the profile's, or us-east-1]
     #[arg(long)]
     pub region: Option<String>,
@@ -212,6 +215,9 @@ pub struct ServeArgs {
     /// Answer before the data is on the disk: faster, and lost in a power cut
     #[arg(long)]
     pub no_sync: bool,
+    /// Do wrong on purpose what this plan says, to test clients (docs/faults.md)
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,

@@ -72,6 +72,7 @@ fn resolve(store: &StoreArgs, source: &Source, environment: &Environment) -> Res
         provider,
         integrity,
         signature,
+        faults: None,
     })
 }
 

@@ -17,6 +17,8 @@ use crate::mount::plan::Endpoint;
 use crate::mount::plan::Plan;
 use crate::mount::source;
 use crate::mount::source::Source;
+use crate::server::faults::Plan as Faults;
+use crate::server::faults::file as fault_file;
 use crate::server::keys::Keys;
 use crate::vfs;
 use std::fmt::Display;
@@ -100,7 +102,7 @@ pub struct Check {
 /// What `brigade check` is to look at.
 pub fn check(args: &CheckArgs, environment: &Environment) -> Result<Check, Failure> {
     let (source, prefix) = source(&args.source, &args.store)?;
-    let endpoint = endpoint::endpoint(&args.store, &source, environment)?;
+    let endpoint = reached(&args.store, &source, environment)?;
     Ok(Check { source, prefix, endpoint })
 }
 
@@ -130,7 +132,7 @@ pub fn mount(args: &MountArgs, environment: &Environment) -> Result<Plan, Failur
             allow_other: args.files.allow_other,
             read_only: args.files.read_only,
         },
-        endpoint: endpoint::endpoint(&args.store, &source, environment)?,
+        endpoint: reached(&args.store, &source, environment)?,
         source,
         dir: args.dir.clone(),
         control_dir: environment.control_dir(),
@@ -208,6 +210,26 @@ pub fn serve_data(args: &ServeArgs) -> Result<PathBuf, Failure> {
     absolute(&args.data)
 }
 
+fn reached(store: &StoreArgs, source: &Source, environment: &Environment) -> Result<Endpoint, Failure> {
+    let mut endpoint = endpoint::endpoint(store, source, environment)?;
+    if store.faults.is_some() && !matches!(source, Source::Local { .. }) {
+        return Err(usage(
+            "--faults goes with a local: source; another backend is given its plan by `brigade serve`".into(),
+        ));
+    }
+    endpoint.faults = faults(store.faults.as_deref())?;
+    Ok(endpoint)
+}
+
+/// The plan of faults in a file.
+pub fn faults(file: Option<&Path>) -> Result<Option<Faults>, Failure> {
+    let Some(file) = file else { return Ok(None) };
+    let text = std::fs::read_to_string(file)
+        .map_err(|cause| usage(format!("--faults: cannot read the plan of faults {}: {cause}", file.display())))?;
+    let plan = fault_file::parse(&text);
+    plan.map(Some).map_err(|why| usage(format!("--faults {}: {why}", file.display())))
+}
+
 // The process in the background leaves the directory that relative paths are meant from.
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path)
@@ -247,6 +269,8 @@ mod tests {
             ("s3://b m --provider nowhere", "--provider \"nowhere\" is not known; use one of s3, aws"),
             ("jss://b m --checksum crc64nvme", "--checksum crc64nvme does not exist in JSS; use auto, md5, none"),
             ("s3://b/a m --prefix c", "both name a prefix"),
+            ("s3://b m --faults f", "--faults goes with a local: source"),
+            ("local:d m --faults /proc/none", "cannot read the plan of faults /proc/none"),
             ("gs://b m", "SOURCE \"gs://b\": not a source; write s3://BUCKET"),
             ("b m", "SOURCE \"b\": not a source; write s3://BUCKET"),
         ];

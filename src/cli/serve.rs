@@ -18,6 +18,7 @@ use tokio::signal::unix::SignalKind;
 pub fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Failure> {
     let data = resolve::serve_data(args)?;
     let given = resolve::serve_keys(environment)?;
+    let faults = resolve::faults(args.faults.as_deref())?;
     let read_only_keys = resolve::serve_read_only_keys(environment)?;
     logging::start(&args.log, environment)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(start)?;
@@ -41,11 +42,15 @@ pub fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Failure> {
                 ServeDialect::Wos => Dialect::Wos,
             },
             strict: args.strict,
+            faults: faults.clone(),
             ..server::Options::new(data.clone(), keys)
         };
         let server = Server::start(options).await.map_err(|why| Failure::Failed(why.to_string()))?;
         if let Some(file) = kept {
             line(&format!("keys: {}", file.display()));
+        }
+        if let (Some(plan), Some(file)) = (&faults, &args.faults) {
+            line(&format!("faults: {} with seed = {}", file.display(), plan.seed));
         }
         line(&format!("serving {} at http://{}", data.display(), server.addr()));
         signals.await;

@@ -3,6 +3,8 @@
 //! Bounds live here: how many connections, how long a client may be silent or may not read. What a request means
 //! does not.
 
+mod write_watch;
+
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -16,7 +18,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -27,15 +28,12 @@ use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::AsyncRead;
-use tokio::io::AsyncWrite;
-use tokio::io::ReadBuf;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::Sleep;
+use write_watch::WriteWatch;
 
 /// How long and how much a client may take.
 #[derive(Clone, Debug)]
@@ -105,11 +103,20 @@ pub struct RequestBody {
     drain_bytes_max: u64,
     // Set when the client sends the body, be it that it was told to go on or that it never asked.
     flows: Arc<AtomicBool>,
+    // Bytes a second that are taken, at most.
+    pace: Option<u64>,
     // It expects something that this server does not know: whether it will send the body nobody can tell.
     is_doubtful: bool,
 }
 
 impl RequestBody {
+    /// The same body, of which no more than so many bytes a second are taken.
+    #[must_use]
+    pub fn slowed(mut self, bytes_per_second: u64) -> Self {
+        self.pace = Some(bytes_per_second.max(1));
+        self
+    }
+
     /// The next bytes, `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
         self.flows.store(true, Ordering::Relaxed);
@@ -132,6 +139,10 @@ impl RequestBody {
             };
             // Trailers of HTTP itself say nothing in S3.
             if let Ok(data) = frame.into_data() {
+                if let Some(pace) = self.pace {
+                    let micros = (data.len() as u64).saturating_mul(1_000_000) / pace;
+                    tokio::time::sleep(Duration::from_micros(micros)).await;
+                }
                 return Some(Ok(data));
             }
         }
@@ -174,8 +185,20 @@ pub enum ResponseBody {
     Full(Bytes),
     /// None, but its length is told: the answer to HEAD.
     Length(u64),
-    /// So many bytes as they come. An error, or fewer bytes, cuts the connection so that the client notices.
+    /// So many bytes as they come. An error, or fewer bytes, cuts the connection so that the client notices; the error
+    /// [`io::ErrorKind::ConnectionReset`] does it by a reset.
     Stream(u64, BoxStream<'static, io::Result<Bytes>>),
+    /// No answer at all: the connection ends.
+    Cut(Cut),
+}
+
+/// How a connection ends before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// By a reset: what is under way is lost.
+    Reset,
+    /// As connections end that nobody needs any more.
+    Closed,
 }
 
 /// Answers requests. Must not panic; a panic ends the connection without an answer.
@@ -275,18 +298,24 @@ async fn serve<H: Handler>(
 ) {
     // Without this the last segment of an answer waits for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(WriteWatch::new(stream, limits.write_idle_timeout));
+    let resets = Arc::new(AtomicBool::new(false));
+    let io = TokioIo::new(WriteWatch::new(stream, limits.write_idle_timeout, Arc::clone(&resets)));
     let service = service_fn(|request: http::Request<Incoming>| {
-        let (handler, limits) = (Arc::clone(&handler), Arc::clone(&limits));
+        let (handler, limits, resets) = (Arc::clone(&handler), Arc::clone(&limits), Arc::clone(&resets));
         async move {
             let request = plain(request, &limits);
             let (flows, is_doubtful) = (Arc::clone(&request.body.flows), request.body.is_doubtful);
-            let mut response = answer(handler.handle(request).await);
+            let response = handler.handle(request).await;
+            if let ResponseBody::Cut(how) = response.body {
+                resets.store(how == Cut::Reset, Ordering::Relaxed);
+                return Err(io::Error::from(io::ErrorKind::ConnectionAborted));
+            }
+            let mut response = answer(response, resets);
             // A client that was not told to send its body does not, and what it sends next would be taken for it.
             if is_doubtful || !flows.load(Ordering::Relaxed) {
                 response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(response)
+            Ok(response)
         }
     });
     let connection = hyper::server::conn::http1::Builder::new()
@@ -324,13 +353,14 @@ fn plain(request: http::Request<Incoming>, limits: &Limits) -> Request {
             idle_timeout: limits.body_idle_timeout,
             drain_bytes_max: limits.drain_bytes_max,
             flows: Arc::new(AtomicBool::new(!waits)),
+            pace: None,
             is_doubtful,
         },
     }
 }
 
-fn answer(response: Response) -> http::Response<Outgoing> {
-    let mut out = http::Response::new(Outgoing::from(response.body));
+fn answer(response: Response, resets: Arc<AtomicBool>) -> http::Response<Outgoing> {
+    let mut out = http::Response::new(Outgoing::new(response.body, resets));
     *out.status_mut() = response.status;
     *out.headers_mut() = response.headers;
     if let Outgoing::Length(bytes) = out.body() {
@@ -344,16 +374,17 @@ fn answer(response: Response) -> http::Response<Outgoing> {
 enum Outgoing {
     Full(Option<Bytes>),
     Length(u64),
-    Stream(u64, BoxStream<'static, io::Result<Bytes>>),
+    // With where it is told that the connection is to be reset.
+    Stream(u64, BoxStream<'static, io::Result<Bytes>>, Arc<AtomicBool>),
 }
 
-impl From<ResponseBody> for Outgoing {
-    fn from(body: ResponseBody) -> Self {
+impl Outgoing {
+    fn new(body: ResponseBody, resets: Arc<AtomicBool>) -> Self {
         match body {
-            ResponseBody::Empty => Self::Full(None),
+            ResponseBody::Empty | ResponseBody::Cut(_) => Self::Full(None),
             ResponseBody::Full(bytes) => Self::Full(Some(bytes).filter(|bytes| !bytes.is_empty())),
             ResponseBody::Length(bytes) => Self::Length(bytes),
-            ResponseBody::Stream(bytes, stream) => Self::Stream(bytes, stream),
+            ResponseBody::Stream(bytes, stream) => Self::Stream(bytes, stream, resets),
         }
     }
 }
@@ -366,14 +397,17 @@ impl http_body::Body for Outgoing {
         match self.get_mut() {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Length(_) => Poll::Ready(None),
-            Self::Stream(left, stream) => stream.poll_next_unpin(cx).map(|next| match next {
+            Self::Stream(left, stream, resets) => stream.poll_next_unpin(cx).map(|next| match next {
                 None if *left > 0 => Some(Err(io::ErrorKind::UnexpectedEof.into())),
                 None => None,
                 Some(Ok(bytes)) => {
                     *left = left.saturating_sub(bytes.len() as u64);
                     Some(Ok(Frame::data(bytes)))
                 }
-                Some(Err(error)) => Some(Err(error)),
+                Some(Err(error)) => {
+                    resets.store(error.kind() == io::ErrorKind::ConnectionReset, Ordering::Relaxed);
+                    Some(Err(error))
+                }
             }),
         }
     }
@@ -382,7 +416,7 @@ impl http_body::Body for Outgoing {
         match self {
             Self::Full(bytes) => bytes.is_none(),
             Self::Length(_) => true,
-            Self::Stream(left, _) => *left == 0,
+            Self::Stream(left, ..) => *left == 0,
         }
     }
 
@@ -390,65 +424,7 @@ impl http_body::Body for Outgoing {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Length(_) => SizeHint::with_exact(0),
-            Self::Stream(left, _) => SizeHint::with_exact(*left),
+            Self::Stream(left, ..) => SizeHint::with_exact(*left),
         }
-    }
-}
-
-/// A connection that fails when the other side takes no bytes for too long; otherwise a dead reader holds its
-/// connection, and the object it reads, for ever.
-struct WriteWatch {
-    stream: TcpStream,
-    idle_timeout: Duration,
-    deadline: Option<Pin<Box<Sleep>>>,
-}
-
-impl WriteWatch {
-    fn new(stream: TcpStream, idle_timeout: Duration) -> Self {
-        Self { stream, idle_timeout, deadline: None }
-    }
-
-    fn watch<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if polled.is_ready() {
-            self.deadline = None;
-            return polled;
-        }
-        let timeout = self.idle_timeout;
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-        deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for WriteWatch {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for WriteWatch {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.watch(cx, polled)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.watch(cx, polled)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -3,6 +3,7 @@
 use crate::fuse;
 use crate::http::Origin;
 use crate::mount::source::Source;
+use crate::server::faults;
 use crate::store::provider::Addressing;
 use crate::store::provider::Integrity;
 use crate::store::provider::Provider;
@@ -44,13 +45,24 @@ pub struct Endpoint {
     pub integrity: Option<Integrity>,
     /// How requests are signed; as the provider's row says if `None`.
     pub signature: Option<Signature>,
+    /// What the backend of a local source does wrong on purpose.
+    pub faults: Option<faults::Plan>,
 }
 
 impl Endpoint {
     /// Everything as the provider's row and the AWS tools have it.
     #[must_use]
     pub fn new(provider: &'static Provider) -> Self {
-        Self { url: None, region: None, profile: None, addressing: None, provider, integrity: None, signature: None }
+        Self {
+            url: None,
+            region: None,
+            profile: None,
+            addressing: None,
+            provider,
+            integrity: None,
+            signature: None,
+            faults: None,
+        }
     }
 }
 

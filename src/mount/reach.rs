@@ -147,6 +147,7 @@ async fn local(data: &Path, endpoint: &Endpoint) -> Result<Reached, Error> {
     let server = Server::start(server::Options {
         buckets: vec![LOCAL_BUCKET.to_owned()],
         region: LOCAL_REGION.to_owned(),
+        faults: endpoint.faults.clone(),
         ..server::Options::new(data, keys)
     });
     let server = server.await?;

@@ -11,6 +11,7 @@ pub mod condition;
 pub mod data;
 pub mod dialect;
 pub mod fault;
+pub mod faults;
 pub mod fields;
 pub mod keys;
 pub mod log;
@@ -35,6 +36,7 @@ use crate::http::server::Listening;
 use crate::server::backend::Backend;
 use crate::server::backend::error;
 use crate::server::data::DataDirectory;
+use crate::server::faults::Faults;
 use crate::server::keys::KeyRing;
 use crate::server::keys::Keys;
 use crate::server::service::Service;
@@ -70,6 +72,8 @@ pub struct Options {
     /// classes by host and region, the smallest part of JSS, the longest key of Wangsu, a `Content-Length` for every
     /// request that begins an upload.
     pub strict: bool,
+    /// What goes wrong on purpose, for tests of clients.
+    pub faults: Option<faults::Plan>,
 }
 
 impl Options {
@@ -88,6 +92,7 @@ impl Options {
             sync: true,
             dialect: Dialect::S3,
             strict: false,
+            faults: None,
         }
     }
 }
@@ -115,7 +120,10 @@ impl Server {
         make_buckets(&backend, names).await?;
         let newest = backend.read(backend::usage::newest_upload).await;
         upload_id::begin_after(newest.map_err(|error| Error::Internal(error.to_string()))?);
+        let faults = Faults::default();
+        faults.set(options.faults);
         let service = Arc::new(Service {
+            faults,
             backend: Arc::new(backend),
             keys: KeyRing { full: options.keys, read_only: options.read_only_keys },
             dialect: options.dialect,
@@ -145,6 +153,18 @@ impl Server {
     #[must_use]
     pub fn traffic(&self) -> BTreeMap<&'static str, Traffic> {
         self.service.traffic.lock().expect("nothing panics while it holds this lock").clone()
+    }
+
+    /// Puts another plan of faults in force, from its beginning; `None` ends all faults. Requests that are under way go
+    /// on as they were decided.
+    pub fn set_faults(&self, plan: Option<faults::Plan>) {
+        self.service.faults.set(plan);
+    }
+
+    /// How often each rule of the plan of faults has matched and hit.
+    #[must_use]
+    pub fn fault_counts(&self) -> Vec<faults::Counts> {
+        self.service.faults.counts()
     }
 
     /// How much a bucket holds, parts of unfinished uploads apart.

@@ -9,6 +9,7 @@ use crate::http::server::Response;
 use crate::server::auth;
 use crate::server::auth::Accepted;
 use crate::server::backend::Backend;
+use crate::server::backend::index::Snapshot;
 use crate::server::backend::uploads::UploadName;
 use crate::server::dialect;
 use crate::server::dialect::Claimed;
@@ -17,6 +18,9 @@ use crate::server::dialect::Place;
 use crate::server::dialect::Spoken;
 use crate::server::fault::Fault;
 use crate::server::fault::Result;
+use crate::server::faults::Faults;
+use crate::server::faults::met;
+use crate::server::faults::met::Met;
 use crate::server::fields::Fields;
 use crate::server::fields::Hoisting;
 use crate::server::keys::Access;
@@ -38,6 +42,7 @@ use crate::server::traffic::Traffic;
 use crate::wire::error_code::ErrorCode;
 use crate::wire::uri;
 use futures_util::FutureExt;
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -46,6 +51,9 @@ use std::time::SystemTime;
 
 /// What answers requests.
 pub struct Service {
+    // Released first: what it keeps of the past is the store's.
+    /// What goes wrong on purpose.
+    pub faults: Faults,
     /// The store.
     pub backend: Arc<Backend>,
     /// Who may ask.
@@ -64,7 +72,6 @@ pub struct Service {
 
 impl Handler for Service {
     async fn handle(&self, request: Request) -> Response {
-        let now = clock::now();
         let query = uri::parse_query(request.query.as_deref().unwrap_or_default());
         let host = header_text(&request.headers, "host").to_owned();
         let place = dialect::place(&host, &self.base_domains);
@@ -75,14 +82,24 @@ impl Handler for Service {
         let (method, path) = (request.method.clone(), request.path.clone());
         let target = log::target(&path, request.query.as_deref());
         let closes = header_text(&request.headers, "connection").to_ascii_lowercase().contains("close");
-        let asked = Heard { request, query, host: &host, place, spoken, now };
-        // A bug in one request must not take the others with it.
-        let answered = AssertUnwindSafe(self.answer(asked)).catch_unwind().await;
-        let answered = answered.unwrap_or_else(|_| Err(ErrorCode::InternalError.into()));
+        let mut met = self.meet(&request, query.as_deref().unwrap_or_default(), place, spoken);
+        let now = met.time(clock::now());
+        let request = match met.receive(request).await {
+            Ok(request) => request,
+            Err(cut) => return cut,
+        };
+        let past = self.past(&met).await;
+        let asked = Heard { request, query, host: &host, place, spoken, now, past };
+        let answered = match met.refusal() {
+            Some(fault) => Err(fault),
+            // A bug in one request must not take the others with it.
+            None => AssertUnwindSafe(self.answer(asked)).catch_unwind().await.unwrap_or_else(panicked),
+        };
         let why = answered.as_ref().err().map(|fault| format!("{}: {}", fault.code, fault.message));
         let response = answered.unwrap_or_else(|fault| {
             reply::refused(&fault, spoken.dialect, &path, &request_id, method.as_str() == "HEAD")
         });
+        let response = met.alter(response);
         tracing::debug!(
             dialect = %spoken.dialect,
             scheme = spoken.claimed.token(),
@@ -106,11 +123,16 @@ struct Heard<'a> {
     place: Place<'a>,
     spoken: Spoken,
     now: SystemTime,
+    past: Option<Arc<Snapshot>>,
+}
+
+fn panicked(_: Box<dyn Any + Send>) -> Result<Response> {
+    Err(ErrorCode::InternalError.into())
 }
 
 impl Service {
     async fn answer(&self, heard: Heard<'_>) -> Result<Response> {
-        let Heard { request, query, host, place, spoken, now } = heard;
+        let Heard { request, query, host, place, spoken, now, past } = heard;
         let query = query
             .map_err(|error| Fault::new(ErrorCode::InvalidURI, format!("The query cannot be decoded: {error}.")))?;
         if spoken.dialect == Dialect::Wos && host.is_empty() {
@@ -150,6 +172,7 @@ impl Service {
             strict: self.strict,
             host: host.to_owned(),
             bucket_in_host: place.bucket.is_some(),
+            past,
         };
         let response = perform(&context, operation, request.body).await?;
         self.count(name, |traffic| traffic.sent += traffic::body_bytes(&response.body));
@@ -181,6 +204,32 @@ impl Service {
             region: place.region,
         };
         auth::authenticate(&self.keys, &received, spoken)
+    }
+
+    /// What goes wrong with a request on purpose. Asked before it is authenticated, as a network fails for everybody.
+    fn meet(&self, request: &Request, query: &[(String, String)], place: Place<'_>, spoken: Spoken) -> Met {
+        if !self.faults.is_on() {
+            return Met::nothing();
+        }
+        let operation = Fields::new(&request.headers, query, spoken.dialect, Hoisting::None).ok().and_then(|fields| {
+            let (method, path) = (request.method.as_str(), request.path.as_str());
+            let asked =
+                Asked { method, place, path, query, fields: &fields, hoisting: Hoisting::None, strict: self.strict };
+            route::route(&asked).ok()
+        });
+        let asked = met::asked(operation.as_ref(), request.method.as_str(), spoken.dialect);
+        Met::new(self.faults.decide(&asked), asked.writes)
+    }
+
+    /// The state that a listing shows instead of the one now. A change leaves behind what was before it.
+    async fn past(&self, met: &Met) -> Option<Arc<Snapshot>> {
+        if met.writes() && self.faults.wants_past() {
+            match self.backend.snapshot().await {
+                Ok(snapshot) => self.faults.keep(snapshot),
+                Err(error) => tracing::error!(%error, "cannot keep the state for stale listings"),
+            }
+        }
+        self.faults.past(met.behind()?)
     }
 
     fn count(&self, name: &'static str, add: impl FnOnce(&mut Traffic)) {

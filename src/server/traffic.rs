@@ -18,7 +18,7 @@ pub struct Traffic {
 pub fn body_bytes(body: &ResponseBody) -> u64 {
     match body {
         // A length alone is the answer to HEAD.
-        ResponseBody::Empty | ResponseBody::Length(_) => 0,
+        ResponseBody::Empty | ResponseBody::Length(_) | ResponseBody::Cut(_) => 0,
         ResponseBody::Full(bytes) => bytes.len() as u64,
         ResponseBody::Stream(bytes, _) => *bytes,
     }

@@ -19,6 +19,7 @@ use brigade::store::client::Options;
 use brigade::store::credentials::Credentials;
 use brigade::store::provider::Provider;
 use bytes::Bytes;
+use futures_util::StreamExt;
 use rustix::io::Errno;
 use std::fs;
 use std::fs::File;
@@ -128,6 +129,35 @@ impl Seen {
         let payload = Payload::from(Bytes::copy_from_slice(bytes));
         let headers = Headers::default();
         self.runtime.block_on(self.store.put_object(key, payload, &headers, &Condition::None)).unwrap();
+    }
+
+    /// Ends the mount, and leaves the backend.
+    pub fn into_backend(self) -> Backend {
+        self.mounted.unmount();
+        self.backend
+    }
+
+    /// Ends the mount; where it is promised, no upload is left.
+    pub fn mounted_uploads_are_gone(self, promised: bool) {
+        let left = self.into_backend().usage().uploads;
+        println!("{left} uploads are left");
+        assert!(!promised || left == 0, "{left} uploads are left");
+    }
+
+    /// The object's bytes, if it is there, read past the mount.
+    pub fn bytes(&self, key: &str) -> Option<Vec<u8>> {
+        self.runtime.block_on(async {
+            let mut body = match self.store.get_object(key, None, None).await {
+                Ok(got) => got.body,
+                Err(error) if error.kind == Kind::NotFound => return None,
+                Err(error) => panic!("{error}"),
+            };
+            let mut all = Vec::new();
+            while let Some(piece) = body.next().await {
+                all.extend_from_slice(&piece.unwrap());
+            }
+            Some(all)
+        })
     }
 
     /// The object's tag, if it is there.

@@ -1,15 +1,18 @@
 //! Real FUSE mounts of the bundled backend, used by real programs.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "seeds are told, so that a failure can be repeated")]
 
 mod attributes;
 #[path = "../support/backend.rs"]
 mod backend;
 mod budgets;
 mod command_line;
+mod crash;
 mod descriptors;
 mod dialects;
 mod differential;
+mod faults;
 mod files;
 #[path = "../support/mounted.rs"]
 mod mounted;
@@ -21,3 +24,4 @@ mod programs;
 mod seeds;
 #[path = "../support/speech.rs"]
 mod speech;
+mod two_mounts;

@@ -6,6 +6,7 @@
 mod backend;
 mod cli;
 mod conformance;
+mod faults;
 #[path = "../support/program.rs"]
 mod program;
 mod protocol;

@@ -47,6 +47,17 @@ impl Backend {
         self.server.as_ref().expect("it runs").traffic()
     }
 
+    /// Puts a plan of faults in force, as `docs/faults.md` has them; an empty one heals the backend.
+    pub fn set_faults(&self, plan: &str) {
+        let plan = brigade::server::faults::file::parse(plan).unwrap_or_else(|why| panic!("{why}:\n{plan}"));
+        self.server.as_ref().expect("it runs").set_faults(Some(plan));
+    }
+
+    /// How many requests have met a fault since the plan was set.
+    pub fn faults_met(&self) -> u64 {
+        self.server.as_ref().expect("it runs").fault_counts().iter().map(|counts| counts.hit).sum()
+    }
+
     /// How much [`BUCKET`] holds.
     pub fn usage(&self) -> Usage {
         let server = self.server.as_ref().expect("it runs");

@@ -135,8 +135,28 @@ impl Backend {
         T: Send + 'static,
         F: FnOnce(&Snapshot) -> Result<T> + Send + 'static,
     {
+        self.read_at(None, look).await
+    }
+
+    /// The state of the index now, to be looked into later. It keeps what the index would forget: hold it briefly.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
         let index = self.index.clone().expect("open until it is dropped");
-        let looked = tokio::task::spawn_blocking(move || look(&index.snapshot()?)).await;
+        let taken = tokio::task::spawn_blocking(move || index.snapshot()).await;
+        taken.unwrap_or_else(|error| Err(Error::Storage(error.to_string())))
+    }
+
+    /// Looks into the index as it is, or as it was.
+    pub async fn read_at<T, F>(&self, past: Option<Arc<Snapshot>>, look: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Snapshot) -> Result<T> + Send + 'static,
+    {
+        let index = self.index.clone().expect("open until it is dropped");
+        let looked = tokio::task::spawn_blocking(move || match past {
+            Some(past) => look(&past),
+            None => look(&index.snapshot()?),
+        });
+        let looked = looked.await;
         looked.unwrap_or_else(|error| Err(Error::Storage(error.to_string())))
     }
 

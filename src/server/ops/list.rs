@@ -28,7 +28,7 @@ pub async fn objects(context: &Context, bucket: String, list: ListObjects) -> Re
     };
     let (name, written) = (bucket.clone(), list.written.clone());
     let look = move |snapshot: &Snapshot| backend::list_objects(snapshot, &name, &query, written.as_ref());
-    let page = context.backend.read(look).await?;
+    let page = context.backend.read_at(context.past.clone(), look).await?;
     let paging = paging(context, &list, page.next.clone(), page.keys.len() + page.prefixes.len());
     let document = xml::ListObjects {
         name: bucket,

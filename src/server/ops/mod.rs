@@ -10,6 +10,7 @@ pub mod put;
 pub mod uploads;
 
 use crate::server::backend::Backend;
+use crate::server::backend::index::Snapshot;
 use crate::server::backend::record::Attributes;
 use crate::server::backend::record::Millis;
 use crate::server::body::Expected;
@@ -57,6 +58,8 @@ pub struct Context {
     pub host: String,
     /// Whether the host names the bucket.
     pub bucket_in_host: bool,
+    /// Listings of objects are of this state of the index, if it is not the one now.
+    pub past: Option<Arc<Snapshot>>,
 }
 
 impl Context {

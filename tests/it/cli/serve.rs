@@ -167,3 +167,22 @@ fn wrong_usage_is_one_line_and_status_2() {
     run(brigade(home.path()).arg("fly")).refused(2, &["fly", "brigade --help"]);
     run(&mut brigade(home.path())).refused(2, &["mount, umount, serve", "brigade --help"]);
 }
+
+#[test]
+fn a_plan_of_faults_is_read_and_its_seed_told() {
+    let home = TempDir::new().unwrap();
+    fs::write(home.path().join("bad"), "seed = 1\n[[rule]]\nfault = \"flood\"\n").unwrap();
+    run(&mut serve(home.path(), "data --listen 127.0.0.1:0 --faults bad"))
+        .refused(2, &["--faults bad: line 3", "latency"]);
+    run(&mut serve(home.path(), "data --listen 127.0.0.1:0 --faults none")).refused(2, &["none", "No such file"]);
+    fs::write(home.path().join("plan"), "seed = 11\n[[rule]]\nfault = \"lost-answer\"\n").unwrap();
+    let (served, lines) = Served::start(&mut serve(home.path(), "data --listen 127.0.0.1:0 --faults plan"));
+    assert!(lines.contains(&"faults: plan with seed = 11".to_owned()), "{lines:?}");
+    let (_, address) = lines.last().unwrap().split_once("http://").unwrap();
+    let mut line = TcpStream::connect(address).unwrap();
+    line.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    std::io::Read::read_to_end(&mut line, &mut answer).unwrap();
+    assert_eq!(answer, b"", "the work is done, nothing is answered");
+    drop(served);
+}

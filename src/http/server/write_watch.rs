@@ -1,0 +1,87 @@
+//! Watches whether the other side of a connection takes what it is sent, and how the connection ends. No HTTP here.
+
+use rustix::net::sockopt::set_socket_linger;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+/// A connection that fails when the other side takes no bytes for too long; otherwise a dead reader holds its
+/// connection, and the object it reads, for ever.
+pub struct WriteWatch {
+    stream: TcpStream,
+    idle_timeout: Duration,
+    deadline: Option<Pin<Box<Sleep>>>,
+    // Set by whoever wants the connection to end by a reset.
+    resets: Arc<AtomicBool>,
+}
+
+impl WriteWatch {
+    /// Watches a connection; when it is dropped while `resets` is set, it ends by a reset.
+    pub fn new(stream: TcpStream, idle_timeout: Duration, resets: Arc<AtomicBool>) -> Self {
+        Self { stream, idle_timeout, deadline: None, resets }
+    }
+
+    fn watch<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.deadline = None;
+            return polled;
+        }
+        let timeout = self.idle_timeout;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Drop for WriteWatch {
+    fn drop(&mut self) {
+        if self.resets.load(Ordering::Relaxed) {
+            // Without it the connection ends in peace, which is a fault as well, only another one.
+            let _ = set_socket_linger(&self.stream, Some(Duration::ZERO));
+        }
+    }
+}
+
+impl AsyncRead for WriteWatch {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for WriteWatch {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch(cx, polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watch(cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,183 @@
+//! `kill -9` of a mount and of its backend: what `fsync` or a successful `cp` acknowledged is in the bucket, whole.
+//!
+//! Moments are counted in acknowledged files and in requests that the backend has seen, not in time.
+//! `BRIGADE_FAULT_SEED` repeats the draws; `BRIGADE_CRASHES=200 BRIGADE_BACKEND_CRASHES=50 cargo test --test fuse crash` is
+//! the long run.
+
+use crate::backend::ACCESS_KEY_ID;
+use crate::backend::BUCKET;
+use crate::backend::SECRET;
+use crate::files::Seen;
+use crate::files::noise;
+use crate::mounted::MountedBucket;
+use crate::program;
+use std::env;
+use std::fs;
+use std::fs::File;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
+use tempfile::TempDir;
+
+/// What a mount is told: acknowledged means in the bucket.
+const DURABILITY: &[&str] = &["--part-size", "5MiB"];
+/// Whether uploads that a crash cuts off are gone after the next mount: not before mounts remember them.
+const NO_ORPHANS: bool = false;
+const NAMES: usize = 5;
+const MIB: usize = 1 << 20;
+
+fn number(variable: &str, default: u64) -> u64 {
+    env::var(variable).map_or(default, |text| text.parse().expect("a number"))
+}
+
+fn seed() -> u64 {
+    let seed = number("BRIGADE_FAULT_SEED", u64::from(std::process::id()));
+    println!("BRIGADE_FAULT_SEED={seed}");
+    seed
+}
+
+/// The n-th content: mostly small, sometimes of some parts.
+fn content(nth: usize, seed: u64) -> Vec<u8> {
+    let length = if nth % 4 == 3 { 11 * MIB + nth } else { 100 + 977 * (nth % 50) };
+    noise(length, seed.wrapping_mul(1000) + nth as u64)
+}
+
+fn name(nth: usize) -> String {
+    format!("f{}", nth % NAMES)
+}
+
+/// Writes the n-th file; whether it was acknowledged. By `fsync`, or by `cp`, whose status tells of `close`.
+fn write(dir: &Path, scratch: &Path, nth: usize, seed: u64) -> bool {
+    let (bytes, path) = (content(nth, seed), dir.join(name(nth)));
+    if nth.is_multiple_of(2) {
+        let file = File::create(path).and_then(|mut file| {
+            file.write_all(&bytes)?;
+            file.sync_all()
+        });
+        return file.is_ok();
+    }
+    fs::write(scratch, &bytes).unwrap();
+    let copied = Command::new("cp").arg(scratch).arg(path).stderr(Stdio::null()).status();
+    copied.unwrap().success()
+}
+
+/// Writes files until one fails, and tells of each that was acknowledged.
+fn writer(dir: PathBuf, seed: u64, from: usize, told: mpsc::Sender<usize>) -> thread::JoinHandle<usize> {
+    thread::spawn(move || {
+        let scratch = TempDir::new().unwrap();
+        for nth in from.. {
+            if !write(&dir, &scratch.path().join("source"), nth, seed) || told.send(nth).is_err() {
+                return nth;
+            }
+        }
+        unreachable!("it ends with the mount")
+    })
+}
+
+/// Each name holds the last content that was acknowledged for it, or a later one that was under way, and all of it.
+fn compare(found: impl Fn(&str) -> Option<Vec<u8>>, acknowledged: &[usize], tried: usize, seed: u64) {
+    for slot in 0..NAMES {
+        let last = acknowledged.iter().rev().find(|nth| *nth % NAMES == slot);
+        let bytes = found(&name(slot));
+        let candidates = last.map_or(0, |nth| *nth)..=tried;
+        let is_whole =
+            candidates.filter(|nth| nth % NAMES == slot).any(|nth| bytes.as_ref() == Some(&content(nth, seed)));
+        assert!(is_whole || (bytes.is_none() && last.is_none()), "{} after {last:?} of {acknowledged:?}", name(slot));
+    }
+}
+
+#[test]
+fn a_killed_mount_loses_nothing_that_was_acknowledged() {
+    let seed = seed();
+    let mut seen = Seen::new(DURABILITY);
+    let (mut acknowledged, mut next) = (Vec::new(), 0);
+    for moment in 0..number("BRIGADE_CRASHES", 10) {
+        let (tell, told) = mpsc::channel();
+        let writing = writer(seen.mounted.path().to_owned(), seed, next, tell);
+        let drawn = seed.wrapping_mul(31).wrapping_add(moment * 7);
+        acknowledged.extend(told.iter().take(usize::try_from(1 + drawn % 5).unwrap()));
+        // And some requests into the next file.
+        let from = seen.requests();
+        while seen.requests() < from + drawn % 6 && !writing.is_finished() {
+            thread::yield_now();
+        }
+        seen.mounted.crash();
+        acknowledged.extend(told.iter());
+        let tried = writing.join().unwrap();
+        compare(|name| seen.bytes(name), &acknowledged, tried, seed);
+        // What is there after the crash is what the next moments begin with.
+        next = tried + 1;
+        seen = seen.mounted_again();
+        compare(|name| fs::read(seen.mounted.join(name)).ok(), &acknowledged, tried, seed);
+    }
+    seen.mounted_uploads_are_gone(NO_ORPHANS);
+}
+
+/// The backend as a process of its own.
+struct Served(Child);
+
+impl Served {
+    fn start(home: &Path, listen: &str) -> (Self, String) {
+        let mut command = program::brigade(home);
+        command.env("BRIGADE_ACCESS_KEY_ID", ACCESS_KEY_ID).env("BRIGADE_SECRET_ACCESS_KEY", SECRET);
+        command.arg("serve").arg(home.join("data")).args(["--bucket", BUCKET, "--listen", listen]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = lines.map(|line| line.unwrap()).find_map(|line| Some(line.split_once("http://")?.1.to_owned()));
+        (Self(child), address.expect("it says where it listens"))
+    }
+
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_killed_backend_loses_nothing_that_was_acknowledged() {
+    let seed = seed();
+    let home = TempDir::new().unwrap();
+    let (mut served, address) = Served::start(home.path(), "127.0.0.1:0");
+    let mount = || {
+        MountedBucket::mount(&format!("s3://{BUCKET}"), DURABILITY, |command| {
+            command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID).env("AWS_SECRET_ACCESS_KEY", SECRET);
+            command.env("AWS_ENDPOINT_URL", format!("http://{address}")).env("AWS_REGION", "us-east-1");
+        })
+    };
+    let mounted = mount();
+    let (mut acknowledged, mut next) = (Vec::new(), 0);
+    for moment in 0..number("BRIGADE_BACKEND_CRASHES", 5) {
+        let (tell, told) = mpsc::channel();
+        let writing = writer(mounted.path().to_owned(), seed, next, tell);
+        let drawn = seed.wrapping_mul(31).wrapping_add(moment * 7);
+        acknowledged.extend(told.iter().take(usize::try_from(1 + drawn % 4).unwrap()));
+        served.kill();
+        (served, _) = Served::start(home.path(), &address);
+        // The mount overcomes it: more files are acknowledged by the same writer.
+        acknowledged.extend(told.iter().take(2));
+        drop(told);
+        let tried = writing.join().unwrap();
+        next = tried + 1;
+        // The one that could not be told was written as well.
+        acknowledged.push(tried);
+    }
+    mounted.unmount();
+    let again = mount();
+    compare(|name| fs::read(again.join(name)).ok(), &acknowledged, next, seed);
+    again.unmount();
+}
