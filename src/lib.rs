@@ -8,6 +8,7 @@ pub mod cache;
 pub mod cli;
 pub mod fuse;
 pub mod http;
+pub mod journal;
 pub mod mount;
 pub mod reader;
 pub mod server;

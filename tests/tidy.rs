@@ -17,13 +17,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("http", &["base"]),
     ("server", &["wire", "http", "base"]),
     ("store", &["http", "wire", "base"]),
+    ("journal", &["store", "wire", "base"]),
     ("cache", &["store", "base"]),
     ("reader", &["store", "base"]),
-    ("writer", &["store", "base"]),
-    ("vfs", &["writer", "reader", "cache", "store", "base"]),
+    ("writer", &["journal", "store", "base"]),
+    ("vfs", &["writer", "reader", "cache", "journal", "store", "base"]),
     ("fuse", &["vfs", "store", "base"]),
-    ("mount", &["fuse", "vfs", "writer", "reader", "cache", "store", "server", "http", "base"]),
-    ("cli", &["mount", "fuse", "vfs", "store", "server", "base"]),
+    ("mount", &["fuse", "vfs", "writer", "reader", "cache", "journal", "store", "server", "http", "base"]),
+    ("cli", &["mount", "fuse", "vfs", "journal", "store", "server", "base"]),
 ];
 
 /// What may be named only below one place, and why. A word matches between characters that cannot belong to it.

@@ -40,6 +40,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// See whether a bucket can be mounted, what its store can do, and what to put right
     Check(Box<CheckArgs>),
+    /// See unfinished multipart uploads, and abort or resume them
+    Uploads(Box<UploadsArgs>),
 }
 
 /// `brigade mount`.
@@ -149,6 +151,10 @@ pub struct UploadArgs {
     /// The most memory for file contents under way
     #[arg(long, value_name = "SIZE", default_value = "128MiB")]
     pub memory_limit: ByteSize,
+    /// Where uploads are remembered, to be cleaned up after a crash [default: /var/lib/brigade for root, else
+    /// ~/.local/state/brigade]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
 }
 
 /// What is told, and where. The level is in the environment: BRIGADE_LOG.
@@ -174,6 +180,78 @@ pub struct CheckArgs {
     /// The store.
     #[command(flatten)]
     pub store: StoreArgs,
+}
+
+/// `brigade uploads`.
+#[derive(Debug, Args)]
+pub struct UploadsArgs {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: UploadsCommand,
+}
+
+/// The commands of `brigade uploads`.
+#[derive(Debug, Subcommand)]
+pub enum UploadsCommand {
+    /// Show them: how old, how many bytes they cost, and whether a mount of this machine began them
+    List(UploadsListArgs),
+    /// Drop them with their parts; those of mounts that run only if they are named
+    Abort(UploadsAbortArgs),
+    /// Send what one lacks of a local file, and complete it
+    Resume(UploadsResumeArgs),
+}
+
+/// Whose uploads.
+#[derive(Debug, Args)]
+pub struct UploadsPlaceArgs {
+    /// s3://BUCKET[/PREFIX], jss://.., wos://.., or local:PATH for a bucket kept in PATH
+    pub source: String,
+    /// Where mounts remember their uploads [default: /var/lib/brigade for root, else ~/.local/state/brigade]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// `brigade uploads list`.
+#[derive(Debug, Args)]
+pub struct UploadsListArgs {
+    /// Whose.
+    #[command(flatten)]
+    pub place: UploadsPlaceArgs,
+    /// Print one JSON document instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `brigade uploads abort`.
+#[derive(Debug, Args)]
+pub struct UploadsAbortArgs {
+    /// Whose.
+    #[command(flatten)]
+    pub place: UploadsPlaceArgs,
+    /// The ids of uploads
+    #[arg(value_name = "UPLOAD")]
+    pub uploads: Vec<String>,
+    /// Those that were begun at least so long ago, such as 24h
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub older_than: Option<Duration>,
+    /// All of them
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `brigade uploads resume`.
+#[derive(Debug, Args)]
+pub struct UploadsResumeArgs {
+    /// Whose.
+    #[command(flatten)]
+    pub place: UploadsPlaceArgs,
+    /// The id of the upload
+    pub upload: String,
+    /// The file that it is to store
+    pub file: PathBuf,
 }
 
 /// `brigade umount`.

@@ -11,6 +11,7 @@ pub mod options;
 pub mod resolve;
 mod serve;
 mod umount;
+mod uploads;
 mod usage;
 
 use crate::cli::args::Command;
@@ -58,6 +59,7 @@ fn dispatch(arguments: &[OsString], environment: &Environment) -> Result<(), Fai
         Command::Umount(args) => umount::run(args, environment),
         Command::Check(args) => check::run(args, environment),
         Command::Serve(args) => serve::run(args, environment),
+        Command::Uploads(args) => uploads::run(args, environment),
     }
 }
 

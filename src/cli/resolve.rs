@@ -9,6 +9,7 @@ use crate::cli::args::CheckArgs;
 use crate::cli::args::MountArgs;
 use crate::cli::args::ServeArgs;
 use crate::cli::args::StoreArgs;
+use crate::cli::args::UploadsPlaceArgs;
 use crate::cli::endpoint;
 use crate::fuse;
 use crate::mount::background;
@@ -19,6 +20,7 @@ use crate::mount::source;
 use crate::mount::source::Source;
 use crate::server::faults::Plan as Faults;
 use crate::server::faults::file as fault_file;
+use crate::mount::uploads;
 use crate::server::keys::Keys;
 use crate::vfs;
 use std::fmt::Display;
@@ -52,6 +54,10 @@ pub struct Environment {
     pub runtime_dir: Option<PathBuf>,
     /// `AWS_ENDPOINT_URL_S3`, or else `AWS_ENDPOINT_URL`.
     pub endpoint_url: Option<String>,
+    /// `XDG_STATE_HOME`: where a user's programs keep what outlives them.
+    pub state_home: Option<PathBuf>,
+    /// `HOME`.
+    pub home: Option<PathBuf>,
 }
 
 /// A secret, which is never shown.
@@ -78,6 +84,8 @@ impl Environment {
             read_only_secret_access_key: text("BRIGADE_READ_ONLY_SECRET_ACCESS_KEY").map(Secret),
             runtime_dir: std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
             endpoint_url: text("AWS_ENDPOINT_URL_S3").or_else(|| text("AWS_ENDPOINT_URL")),
+            state_home: std::env::var_os("XDG_STATE_HOME").map(PathBuf::from),
+            home: std::env::var_os("HOME").map(PathBuf::from),
         }
     }
 
@@ -86,6 +94,34 @@ impl Environment {
     pub fn control_dir(&self) -> PathBuf {
         control::directory(rustix::process::geteuid().as_raw(), self.runtime_dir.as_deref())
     }
+}
+
+/// Where what must outlive a mount is kept, if it was not said: below `XDG_STATE_HOME`; else in /var/lib/brigade for root
+/// and in ~/.local/state for others. `None` for somebody without a home.
+fn state_dir(uid: u32, environment: &Environment) -> Option<PathBuf> {
+    let absolute = |path: &Option<PathBuf>| path.clone().filter(|path| path.is_absolute());
+    if let Some(dir) = absolute(&environment.state_home) {
+        return Some(dir.join("brigade"));
+    }
+    if uid == 0 {
+        return Some(PathBuf::from("/var/lib/brigade"));
+    }
+    Some(absolute(&environment.home)?.join(".local/state/brigade"))
+}
+
+fn chosen_state_dir(typed: Option<&Path>, environment: &Environment) -> Result<Option<PathBuf>, Failure> {
+    match typed {
+        Some(dir) => absolute(dir).map(Some),
+        None => Ok(state_dir(rustix::process::geteuid().as_raw(), environment)),
+    }
+}
+
+/// Whose uploads `brigade uploads` is to look at.
+pub fn uploads(args: &UploadsPlaceArgs, environment: &Environment) -> Result<uploads::Plan, Failure> {
+    let (source, prefix) = source(&args.source, &args.store)?;
+    let endpoint = endpoint::endpoint(&args.store, &source, environment)?;
+    let state_dir = chosen_state_dir(args.state_dir.as_deref(), environment)?;
+    Ok(uploads::Plan { source, prefix, endpoint, state_dir })
 }
 
 /// What a `check` is to look at.
@@ -136,6 +172,7 @@ pub fn mount(args: &MountArgs, environment: &Environment) -> Result<Plan, Failur
         source,
         dir: args.dir.clone(),
         control_dir: environment.control_dir(),
+        state_dir: chosen_state_dir(args.uploads.state_dir.as_deref(), environment)?,
     })
 }
 
@@ -316,6 +353,27 @@ mod tests {
         assert_eq!(plan("brigade mount s3://b m", &environment).unwrap().endpoint.url.unwrap().to_string(), "http://e");
         let typed = "brigade mount s3://b m --endpoint-url http://o";
         assert_eq!(plan(typed, &environment).unwrap().endpoint.url.unwrap().to_string(), "http://o");
+    }
+
+    #[test]
+    fn state_is_kept_where_a_users_programs_keep_it() {
+        let (home, state, relative) = (Some("/h".into()), Some("/s".into()), Some("s".into()));
+        let at = |uid, home: &Option<PathBuf>, state_home: &Option<PathBuf>| {
+            let environment =
+                Environment { home: home.clone(), state_home: state_home.clone(), ..Environment::default() };
+            state_dir(uid, &environment)
+        };
+        let rows = [
+            (at(1, &home, &None), Some("/h/.local/state/brigade")),
+            (at(1, &home, &state), Some("/s/brigade")),
+            (at(1, &home, &relative), Some("/h/.local/state/brigade")),
+            (at(1, &None, &None), None),
+            (at(0, &home, &None), Some("/var/lib/brigade")),
+            (at(0, &home, &state), Some("/s/brigade")),
+        ];
+        for (nth, (found, want)) in rows.into_iter().enumerate() {
+            assert_eq!(found, want.map(PathBuf::from), "row {nth}");
+        }
     }
 
     #[test]

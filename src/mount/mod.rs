@@ -16,3 +16,4 @@ pub mod shutdown;
 pub mod source;
 pub mod stack;
 pub mod table;
+pub mod uploads;

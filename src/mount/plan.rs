@@ -26,6 +26,8 @@ pub struct Plan {
     pub fuse: fuse::Options,
     /// The directory of the control socket.
     pub control_dir: PathBuf,
+    /// Where uploads are remembered; nowhere if `None`.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// How to reach the store. Of a local source only the integrity counts.

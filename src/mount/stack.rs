@@ -1,11 +1,16 @@
 //! Builds the layers of one mount, from the store at the bottom to the file system, and takes them down again.
 
+use crate::journal::uploads;
+use crate::journal::uploads::Leftovers;
+use crate::journal::uploads::Uploads;
 use crate::mount::check;
 use crate::mount::plan::Plan;
 use crate::mount::reach::Error;
 use crate::mount::reach::Reached;
+use crate::mount::uploads::identity;
 use crate::store::Facts;
 use crate::store::Store;
+use crate::store::layers::noted::Noted;
 use crate::store::layers::retry::Policy;
 use crate::store::layers::retry::Retry;
 use crate::store::layers::trace::Counters;
@@ -43,7 +48,12 @@ impl Stack {
         }
         // Traced below the retries, so that each attempt is seen.
         let traced = Arc::new(Traced::new(Arc::new(client), Arc::new(Counters::default())));
-        let store: Arc<dyn Store> = Arc::new(Retry::new(traced, Policy::default()));
+        // Noted below the retries too: each attempt at an upload may leave one behind.
+        let (noted, leftovers) = remembered(traced, plan);
+        let store: Arc<dyn Store> = Arc::new(Retry::new(noted, Policy::default()));
+        if let Some(leftovers) = leftovers {
+            tokio::spawn(clean_up(leftovers, Arc::clone(&store)));
+        }
         let vfs = Vfs::new(store, plan.vfs.clone(), tokio::runtime::Handle::current());
         if !plan.vfs.read_only
             && let Err(error) = vfs.clean_up().await
@@ -57,6 +67,32 @@ impl Stack {
     pub async fn close(self) {
         drop(self.vfs);
         self.reached.close().await;
+    }
+}
+
+/// The store with a memory of its uploads, and what is left of mounts that are gone. A mount without a memory is better
+/// than none.
+fn remembered(store: Arc<dyn Store>, plan: &Plan) -> (Arc<dyn Store>, Option<Leftovers>) {
+    if plan.vfs.read_only {
+        return (store, None);
+    }
+    let Some(dir) = &plan.state_dir else {
+        tracing::warn!("no home directory, so uploads are not remembered; name a directory with --state-dir");
+        return (store, None);
+    };
+    match Uploads::open(&uploads::place(dir, &identity(&plan.source, &plan.endpoint))) {
+        Ok((ledger, leftovers)) => (Arc::new(Noted::new(store, ledger)), Some(leftovers)),
+        Err(error) => {
+            tracing::warn!(%error, "uploads are not remembered, so a crash may leave some behind; see --state-dir");
+            (store, None)
+        }
+    }
+}
+
+async fn clean_up(leftovers: Leftovers, store: Arc<dyn Store>) {
+    match leftovers.abort(&*store).await {
+        0 => {}
+        aborted => tracing::info!(aborted, "aborted uploads that a crash has left"),
     }
 }
 

@@ -4,7 +4,7 @@
 //! object keys. Implementations: the network client, the in-memory fake ([`memory`]), and decorators over either
 //! ([`layers`]). All of them pass one conformance suite.
 
-mod checksum;
+pub(crate) mod checksum;
 pub mod client;
 pub mod credentials;
 pub mod error;
@@ -24,6 +24,8 @@ pub use error::Op;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use serde::Deserialize;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::SystemTime;
@@ -100,7 +102,8 @@ impl Facts {
 }
 
 /// The headers kept with an object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Headers {
     /// `Content-Type`; the store's default when `None`.
     pub content_type: Option<String>,

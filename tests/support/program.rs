@@ -22,6 +22,8 @@ pub fn brigade(home: &Path) -> Command {
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
     }
+    // Not below /var/lib, where root's would be.
+    command.env("XDG_STATE_HOME", home.join("state"));
     // No look at the addresses where clouds give out credentials.
     command.env("AWS_EC2_METADATA_DISABLED", "true");
     command

@@ -5,3 +5,4 @@ mod check;
 mod mount;
 mod serve;
 mod umount;
+mod uploads;

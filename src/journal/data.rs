@@ -1,0 +1,260 @@
+//! The bytes of one draft: a file that is only appended to, each append a frame with its checksum.
+
+use crate::journal::directory;
+use crate::journal::frame;
+use crate::journal::frame::HEADER_BYTES;
+use crate::journal::frame::Header;
+use crate::journal::record::DraftId;
+use bytes::Bytes;
+use rustix::fs::FallocateFlags;
+use rustix::fs::fallocate;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+/// The kind of its frames.
+const KIND: u32 = 1;
+/// Bytes that are asked of the file system at a time, so that a full disk shows at a write and not at a sync.
+const AHEAD_BYTES: u64 = 1 << 20;
+const HEADER: u64 = HEADER_BYTES as u64;
+
+/// A draft's data.
+#[derive(Debug)]
+pub struct DataFile {
+    file: File,
+    directory: PathBuf,
+    id: DraftId,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    end: u64,
+    /// Bytes that the file system has promised.
+    promised: u64,
+    /// Where the payloads are, ascending.
+    payloads: Vec<Range<u64>>,
+    /// After a failed sync nobody knows what is on the disk, and a second one would not say so.
+    broken: bool,
+    /// Its name is on the disk.
+    named: bool,
+}
+
+fn file_name(id: DraftId) -> String {
+    format!("data-{:020}", id.0)
+}
+
+impl DataFile {
+    /// Makes it, empty. What a draft of that number has left behind goes.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn create(directory: &Path, id: DraftId) -> io::Result<Self> {
+        let mut options = File::options();
+        options.create(true).truncate(true).read(true).write(true).mode(0o600);
+        let file = options.open(directory.join(file_name(id)))?;
+        Ok(Self { file, directory: directory.to_owned(), id, inner: Mutex::default() })
+    }
+
+    /// Opens what a crash has left: frames up to the first that has no good header.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn open(directory: &Path, id: DraftId) -> io::Result<Self> {
+        let file = File::options().read(true).write(true).open(directory.join(file_name(id)))?;
+        let length = file.metadata()?.len();
+        let mut inner = Inner { named: true, ..Inner::default() };
+        let mut header = [0; HEADER_BYTES];
+        while inner.end.checked_add(HEADER).is_some_and(|begin| begin <= length) {
+            file.read_exact_at(&mut header, inner.end)?;
+            let Some(found) = Header::decode(&header) else { break };
+            let begin = inner.end + HEADER;
+            let end = begin + u64::from(found.payload_bytes);
+            if end > length {
+                break;
+            }
+            inner.payloads.push(begin..end);
+            inner.end = end;
+        }
+        Ok(Self { file, directory: directory.to_owned(), id, inner: Mutex::new(inner) })
+    }
+
+    /// The drafts that have data here.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn ids(directory: &Path) -> io::Result<Vec<DraftId>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(directory)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix("data-")).and_then(|text| text.parse().ok());
+            found.extend(number.map(DraftId));
+        }
+        Ok(found)
+    }
+
+    /// Removes the data of a draft, if there is any.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn remove_id(directory: &Path, id: DraftId) -> io::Result<()> {
+        match std::fs::remove_file(directory.join(file_name(id))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Appends bytes and says where they are. After an error, a full disk among them, the file is as before.
+    ///
+    /// # Errors
+    /// When the disk is full or fails.
+    pub fn append(&self, bytes: &[u8]) -> io::Result<u64> {
+        let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "more than 4 GiB at once");
+        let header = Header::of(KIND, bytes).ok_or_else(too_long)?;
+        let mut inner = self.lock();
+        let begin = inner.end + HEADER;
+        let end = begin + u64::from(header.payload_bytes);
+        if end > inner.promised {
+            inner.promised = self.promise(inner.end, end)?;
+        }
+        self.file.write_all_at(&header.encode(), inner.end)?;
+        self.file.write_all_at(bytes, begin)?;
+        inner.end = end;
+        inner.payloads.push(begin..end);
+        Ok(begin)
+    }
+
+    // Asks for more than is needed now, and for just that if it is too much.
+    fn promise(&self, from: u64, to: u64) -> io::Result<u64> {
+        for end in [to.next_multiple_of(AHEAD_BYTES), to] {
+            match fallocate(&self.file, FallocateFlags::KEEP_SIZE, from, end - from) {
+                Ok(()) => return Ok(end),
+                // A file system that promises nothing tells with the write.
+                Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => return Ok(u64::MAX),
+                Err(rustix::io::Errno::NOSPC) if end != to => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Err(rustix::io::Errno::NOSPC.into())
+    }
+
+    /// Bytes that were appended, within one append.
+    ///
+    /// # Errors
+    /// When the disk fails, or nothing was appended there.
+    pub fn read(&self, at: u64, len: usize) -> io::Result<Bytes> {
+        let end = at.checked_add(len as u64);
+        if end.is_none_or(|end| self.payload_of(at).is_none_or(|payload| end > payload.end)) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no {len} bytes at {at}")));
+        }
+        let mut out = vec![0; len];
+        self.file.read_exact_at(&mut out, at)?;
+        Ok(out.into())
+    }
+
+    fn payload_of(&self, at: u64) -> Option<Range<u64>> {
+        let inner = self.lock();
+        let next = inner.payloads.partition_point(|payload| payload.start <= at);
+        inner.payloads.get(next.checked_sub(1)?).filter(|payload| at <= payload.end).cloned()
+    }
+
+    /// Returns when everything that was appended is on the disk, and the file's name too. Blocks.
+    ///
+    /// # Errors
+    /// When the disk fails; from then on always.
+    pub fn sync(&self) -> io::Result<()> {
+        let named = {
+            let inner = self.lock();
+            if inner.broken {
+                return Err(io::Error::other("an earlier sync failed"));
+            }
+            inner.named
+        };
+        let done = self.file.sync_data().and_then(|()| if named { Ok(()) } else { directory::sync(&self.directory) });
+        let mut inner = self.lock();
+        match &done {
+            Ok(()) => inner.named = true,
+            Err(_) => inner.broken = true,
+        }
+        done
+    }
+
+    /// Bytes, headers included: what it takes of the disk if nothing was freed.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.lock().end
+    }
+
+    /// Whether nothing was appended.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the appends that these ranges lie in are as they were written. What nobody needs may have been freed, so
+    /// only what is needed is looked at.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] when something is missing or was changed; others when the disk fails.
+    pub fn verify(&self, needed: &[Range<u64>]) -> io::Result<()> {
+        let damaged = |at: u64| io::Error::new(io::ErrorKind::InvalidData, format!("the data at {at} is damaged"));
+        let mut last_good = None;
+        for range in needed {
+            let payload = self.payload_of(range.start).filter(|payload| range.end <= payload.end);
+            let payload = payload.ok_or_else(|| damaged(range.start))?;
+            if last_good == Some(payload.start) {
+                continue;
+            }
+            let mut header = [0; HEADER_BYTES];
+            self.file.read_exact_at(&mut header, payload.start - HEADER)?;
+            let mut bytes = vec![0; usize::try_from(payload.end - payload.start).map_err(io::Error::other)?];
+            self.file.read_exact_at(&mut bytes, payload.start)?;
+            if Header::decode(&header).is_none_or(|header| header.crc != frame::crc32c(&bytes)) {
+                return Err(damaged(payload.start));
+            }
+            last_good = Some(payload.start);
+        }
+        Ok(())
+    }
+
+    /// Gives the bytes of a range back to the file system, as far as whole appends lie in it: a part of one would damage
+    /// the rest. Where holes cannot be punched, nothing happens.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn free(&self, range: Range<u64>) -> io::Result<()> {
+        let whole: Vec<_> = {
+            let inner = self.lock();
+            let inside = |payload: &&Range<u64>| range.start <= payload.start && payload.end <= range.end;
+            inner.payloads.iter().filter(inside).filter(|payload| !payload.is_empty()).cloned().collect()
+        };
+        for payload in whole {
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            match fallocate(&self.file, flags, payload.start, payload.end - payload.start) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => return Ok(()),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes it.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn remove(self) -> io::Result<()> {
+        Self::remove_id(&self.directory, self.id)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

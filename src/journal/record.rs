@@ -1,0 +1,157 @@
+//! What the log says, as values. Secrets are never among them.
+//!
+//! They are written as JSON: a version of this program that knows more fields reads what one wrote that knew fewer, and a
+//! person can see what is in a journal.
+
+use crate::store::Condition;
+use crate::store::Headers;
+use crate::wire::etag::ETag;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// Names a draft within its journal. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DraftId(pub u64);
+
+/// Names an attempt at beginning an upload, within its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AttemptId(pub u64);
+
+/// Where a run of bytes of a draft is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum From {
+    /// In the draft's data file, at this offset.
+    Data(u64),
+    /// Zeros that nobody wrote.
+    Zeros,
+    /// In an object of the bucket.
+    Object {
+        /// Its key.
+        key: String,
+        /// The version that is meant.
+        etag: ETag,
+        /// Where in it.
+        at: u64,
+        /// Bytes of the whole object.
+        size: u64,
+    },
+}
+
+/// A run of bytes of a draft.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Where in the file.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
+    /// Where they are.
+    pub from: From,
+}
+
+/// Under which condition a draft may be published.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expect {
+    /// None.
+    #[default]
+    Anything,
+    /// Nothing has the key.
+    Absent,
+    /// The object there has this tag.
+    Matches(ETag),
+    /// What is there is what that draft became, which was not stored when this one was sealed.
+    Follows(DraftId),
+}
+
+impl Expect {
+    /// As the store takes it; `None` while a draft that goes before is not stored.
+    #[must_use]
+    pub fn condition(&self) -> Option<Condition> {
+        match self {
+            Self::Anything => Some(Condition::None),
+            Self::Absent => Some(Condition::Absent),
+            Self::Matches(etag) => Some(Condition::Matches(etag.clone())),
+            Self::Follows(_) => None,
+        }
+    }
+}
+
+/// The whole description of a draft.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// Which.
+    pub draft: DraftId,
+    /// The key that it will have.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// Its bytes, in order, without gaps.
+    pub runs: Vec<Run>,
+    /// What is kept with the object.
+    pub headers: Headers,
+    /// Under which condition.
+    pub expect: Expect,
+}
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// Numbers below these were given out. First in a log that was compacted.
+    Next {
+        /// Of drafts.
+        draft: u64,
+        /// Of attempts.
+        attempt: u64,
+    },
+    /// A draft is acknowledged as it is here; it replaces what was sealed of it before.
+    Sealed(Box<Sealed>),
+    /// A draft has another key.
+    Moved {
+        /// Which.
+        draft: DraftId,
+        /// The new key.
+        key: String,
+        /// The condition there.
+        expect: Expect,
+    },
+    /// A draft is no longer wanted: its file was removed.
+    Dropped {
+        /// Which.
+        draft: DraftId,
+    },
+    /// A draft is in the bucket.
+    Stored {
+        /// Which.
+        draft: DraftId,
+        /// What it became.
+        etag: ETag,
+    },
+    /// An upload is about to be asked for.
+    UploadIntended {
+        /// This asking.
+        attempt: AttemptId,
+        /// The key.
+        key: String,
+        /// Milliseconds since 1970, by this machine's clock.
+        at_ms: u64,
+    },
+    /// It was begun.
+    UploadBegun {
+        /// Which asking.
+        attempt: AttemptId,
+        /// Its id at the store.
+        upload: String,
+        /// The draft that it is to become, where that is known.
+        #[serde(default)]
+        draft: Option<DraftId>,
+    },
+    /// It is completed or aborted, or was surely never begun.
+    UploadEnded {
+        /// Which asking.
+        attempt: AttemptId,
+    },
+}

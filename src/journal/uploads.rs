@@ -1,0 +1,238 @@
+//! The multipart uploads that mounts of this machine have begun, so that what a crash leaves is aborted, and others' are
+//! left alone.
+//!
+//! Each mount has a slot of its own below the bucket's directory, locked while it runs. A slot that nobody has locked is
+//! a mount's that is gone: what is open in it is nobody's any more, and [`Leftovers::abort`] ends it.
+
+use crate::base::clock;
+use crate::journal::directory;
+use crate::journal::directory::Directory;
+use crate::journal::directory::Error;
+use crate::journal::log;
+use crate::journal::log::Log;
+use crate::journal::record::AttemptId;
+use crate::journal::record::Record;
+use crate::journal::recover::OpenUpload;
+use crate::journal::recover::State;
+use crate::store;
+use crate::store::Kind;
+use crate::store::Store;
+use crate::store::UploadId;
+use crate::store::layers::noted::Attempt;
+use crate::store::layers::noted::Ledger;
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::SystemTime;
+
+/// More mounts of one bucket than this by one user find no slot.
+const SLOTS_MAX: usize = 64;
+/// How far a store's clock may be behind or ahead of this machine's, for an upload to be taken for one of ours. Requests
+/// are refused at 15 minutes of skew; NTP keeps machines within far less than this.
+const SKEW_MAX: Duration = Duration::from_secs(60);
+/// How long after being asked for an upload may begin: the longest that a request is waited for.
+const BEGIN_MAX: Duration = Duration::from_secs(120);
+
+/// The memory of one mount.
+pub struct Uploads {
+    log: Log,
+    by_id: Mutex<BTreeMap<(String, UploadId), AttemptId>>,
+    complained: AtomicBool,
+    _slot: Directory,
+}
+
+/// What mounts that are gone have left open.
+pub struct Leftovers {
+    slots: Vec<(Arc<Uploads>, State)>,
+}
+
+/// Uploads that are noted: of mounts that run, and of such that are gone.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// By key and id, and whether the mount runs.
+    pub uploads: BTreeMap<(String, UploadId), bool>,
+}
+
+/// Where a bucket's slots are. `identity` tells buckets apart: source without prefix, and endpoint.
+#[must_use]
+pub fn place(state_dir: &Path, identity: &str) -> PathBuf {
+    state_dir.join("uploads").join(directory::name(identity))
+}
+
+impl Uploads {
+    /// Takes a slot, and the slots of mounts that are gone.
+    ///
+    /// # Errors
+    /// When the directory cannot be used.
+    pub fn open(place: &Path) -> Result<(Arc<Self>, Leftovers), Error> {
+        let mut slots = Vec::new();
+        for slot in (0..SLOTS_MAX).map(|slot| place.join(slot.to_string())) {
+            // Beyond the first that is free only those are of interest that are there.
+            if !slots.is_empty() && !slot.exists() {
+                continue;
+            }
+            match Self::take(&slot) {
+                Ok(taken) => slots.push(taken),
+                Err(Error::Busy(_)) => {}
+                // Another's trouble is no reason against this mount.
+                Err(error) if !slots.is_empty() => tracing::warn!(%error, "cannot see what a mount has left behind"),
+                Err(error) => return Err(error),
+            }
+        }
+        let own = slots.first().map(|(own, _)| Arc::clone(own));
+        Ok((own.ok_or_else(|| Error::Busy(place.to_owned()))?, Leftovers { slots }))
+    }
+
+    fn take(slot: &Path) -> Result<(Arc<Self>, State), Error> {
+        let directory = Directory::open(slot)?;
+        let log = Log::open(slot).map_err(|cause| Error::Io { path: slot.to_owned(), cause })?;
+        let state = log.state();
+        let uploads = Self { log, by_id: Mutex::default(), complained: AtomicBool::new(false), _slot: directory };
+        Ok((Arc::new(uploads), state))
+    }
+
+    // One complaint is enough: the disk will not be better for the next.
+    fn complain(&self, done: io::Result<()>) {
+        if let Err(error) = done
+            && !self.complained.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(%error, "cannot remember uploads: after a crash `brigade uploads` must be used to clean up");
+        }
+    }
+
+    async fn note(&self, record: Record) {
+        let done = match self.log.append(&record) {
+            Ok(()) => self.log.sync().await,
+            Err(error) => Err(error),
+        };
+        self.complain(done);
+    }
+}
+
+#[async_trait]
+impl Ledger for Uploads {
+    async fn intend(&self, key: &str) -> Attempt {
+        let attempt = self.log.next_attempt();
+        let since = clock::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let at_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        self.note(Record::UploadIntended { attempt, key: key.to_owned(), at_ms }).await;
+        Attempt(attempt.0)
+    }
+
+    async fn begun(&self, attempt: Attempt, key: &str, upload: &UploadId) {
+        let attempt = AttemptId(attempt.0);
+        let id = (key.to_owned(), upload.clone());
+        self.by_id.lock().unwrap_or_else(PoisonError::into_inner).insert(id, attempt);
+        self.note(Record::UploadBegun { attempt, upload: upload.0.clone(), draft: None }).await;
+    }
+
+    // Not synced, as the next: what a power cut takes back is looked for in vain at the next start.
+    fn not_begun(&self, attempt: Attempt) {
+        self.complain(self.log.append(&Record::UploadEnded { attempt: AttemptId(attempt.0) }));
+    }
+
+    fn ended(&self, key: &str, upload: &UploadId) {
+        let id = (key.to_owned(), upload.clone());
+        if let Some(attempt) = self.by_id.lock().unwrap_or_else(PoisonError::into_inner).remove(&id) {
+            self.complain(self.log.append(&Record::UploadEnded { attempt }));
+        }
+    }
+}
+
+impl Known {
+    /// Reads all slots of a bucket; it need not be there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(place: &Path) -> Result<Self, Error> {
+        let mut known = Self::default();
+        for slot in (0..SLOTS_MAX).map(|slot| place.join(slot.to_string())).filter(|slot| slot.exists()) {
+            let (runs, _lock) = match Directory::open(&slot) {
+                Ok(lock) => (false, Some(lock)),
+                Err(Error::Busy(_)) => (true, None),
+                Err(error) => return Err(error),
+            };
+            let state = log::peek(&slot).map_err(|cause| Error::Io { path: slot.clone(), cause })?;
+            let ids = state.uploads.into_values().filter_map(|open| Some((open.key, UploadId(open.upload?))));
+            known.uploads.extend(ids.map(|id| (id, runs)));
+        }
+        Ok(known)
+    }
+}
+
+impl Leftovers {
+    /// Aborts what is still there, and says how many that were. One that cannot be aborted stays noted for next time.
+    pub async fn abort(self, store: &dyn Store) -> usize {
+        let mut aborted = 0;
+        let ours = |state: &State| {
+            let id = |open: &OpenUpload| Some((open.key.clone(), UploadId(open.upload.clone()?)));
+            state.uploads.values().filter_map(id).collect::<BTreeSet<_>>()
+        };
+        let named: BTreeSet<_> = self.slots.iter().flat_map(|(_, state)| ours(state)).collect();
+        for (uploads, state) in &self.slots {
+            for (attempt, open) in &state.uploads {
+                let done = match &open.upload {
+                    Some(upload) => store.abort_upload(&open.key, &UploadId(upload.clone())).await.map(|()| 1),
+                    None => abort_unnamed(store, open, state, &named).await,
+                };
+                match done {
+                    Ok(count) => {
+                        aborted += count;
+                        uploads.complain(uploads.log.append(&Record::UploadEnded { attempt: *attempt }));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot abort an upload that a crash left; tried again at the next mount")
+                    }
+                }
+            }
+        }
+        aborted
+    }
+}
+
+// An upload whose answer was lost. Of what the store lists it is one of this very key, begun when it was asked for, and
+// without parts: nobody learnt its id. If there are more such than were asked for, somebody else's is among them, and
+// which is not known: all are left alone.
+async fn abort_unnamed(
+    store: &dyn Store,
+    open: &OpenUpload,
+    state: &State,
+    named: &BTreeSet<(String, UploadId)>,
+) -> store::Result<usize> {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_millis(open.at_ms);
+    let window = at.checked_sub(SKEW_MAX).unwrap_or(SystemTime::UNIX_EPOCH)..=at + BEGIN_MAX + SKEW_MAX;
+    let mut found = Vec::new();
+    for upload in store.list_uploads(&open.key).await? {
+        let known = named.contains(&(upload.key.clone(), upload.id.clone()));
+        if upload.key != open.key || known || !window.contains(&upload.initiated) {
+            continue;
+        }
+        match store.list_parts(&upload.key, &upload.id).await {
+            Ok(parts) if parts.is_empty() => found.push(upload),
+            Ok(_) => {}
+            Err(error) if error.kind == Kind::NoSuchUpload => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let asked = state.uploads.values().filter(|other| other.upload.is_none() && other.key == open.key).count();
+    if found.len() > asked {
+        tracing::warn!(key = open.key, "uploads that may be ours or not are left; see `brigade uploads list`");
+        return Ok(0);
+    }
+    for upload in &found {
+        store.abort_upload(&upload.key, &upload.id).await?;
+    }
+    Ok(found.len())
+}
+
+#[cfg(test)]
+mod tests;

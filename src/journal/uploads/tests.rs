@@ -1,0 +1,107 @@
+//! What is aborted after a crash, and what is left alone.
+
+use super::*;
+use crate::store::Headers;
+use crate::store::Op;
+use crate::store::PartNumber;
+use crate::store::Payload;
+use crate::store::layers::noted::Noted;
+use crate::store::memory::Lost;
+use crate::store::memory::Memory;
+use bytes::Bytes;
+use tempfile::TempDir;
+
+struct Bed {
+    home: TempDir,
+    memory: Arc<Memory>,
+}
+
+impl Bed {
+    fn new() -> Self {
+        Self { home: TempDir::new().unwrap(), memory: Arc::new(Memory::new()) }
+    }
+
+    fn open(&self) -> (Noted, Arc<Uploads>, Leftovers) {
+        let (uploads, leftovers) = Uploads::open(&place(self.home.path(), "s3://b at e")).unwrap();
+        (Noted::new(self.memory.clone(), uploads.clone()), uploads, leftovers)
+    }
+
+    async fn begin(&self, store: &dyn Store, key: &str) -> store::Result<UploadId> {
+        store.create_upload(key, &Headers::default()).await
+    }
+
+    async fn left(&self) -> Vec<String> {
+        self.memory.list_uploads("").await.unwrap().into_iter().map(|upload| upload.key).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_crash_leaves_what_the_next_mount_aborts_and_others_uploads_stay() {
+    let bed = Bed::new();
+    let (store, uploads, nothing) = bed.open();
+    assert_eq!(nothing.abort(&*bed.memory).await, 0);
+    bed.begin(&store, "ours").await.unwrap();
+    bed.begin(&*bed.memory, "others").await.unwrap();
+    let ended = bed.begin(&store, "ended").await.unwrap();
+    store.abort_upload("ended", &ended).await.unwrap();
+    drop((store, uploads));
+    let (_store, _uploads, leftovers) = bed.open();
+    assert_eq!(leftovers.abort(&*bed.memory).await, 1);
+    assert_eq!(bed.left().await, ["others"]);
+}
+
+#[tokio::test]
+async fn a_mount_that_runs_keeps_its_uploads() {
+    let bed = Bed::new();
+    let (store, _uploads, _) = bed.open();
+    let id = bed.begin(&store, "k").await.unwrap();
+    let (_other, _second, leftovers) = bed.open();
+    assert_eq!(leftovers.abort(&*bed.memory).await, 0);
+    assert_eq!(bed.left().await, ["k"]);
+    let known = Known::read(&place(bed.home.path(), "s3://b at e")).unwrap();
+    assert_eq!(known.uploads.into_iter().collect::<Vec<_>>(), [(("k".to_owned(), id), true)]);
+}
+
+#[tokio::test]
+async fn an_upload_whose_answer_was_lost_is_found_by_its_key_and_time() {
+    let bed = Bed::new();
+    let (store, uploads, _) = bed.open();
+    bed.memory.lose(Op::CreateUpload, 1, Lost::Answer);
+    bed.begin(&store, "k").await.unwrap_err();
+    let busy = bed.begin(&*bed.memory, "k").await.unwrap();
+    let payload = Payload::from(Bytes::from_static(b"x"));
+    bed.memory.put_part("k", &busy, PartNumber(1), payload).await.unwrap();
+    bed.begin(&*bed.memory, "k2").await.unwrap();
+    drop((store, uploads));
+    let (_store, _uploads, leftovers) = bed.open();
+    assert_eq!(leftovers.abort(&*bed.memory).await, 1);
+    assert_eq!(bed.left().await, ["k", "k2"], "what has parts or another key is somebody's");
+}
+
+#[tokio::test]
+async fn when_somebody_elses_may_be_among_them_all_are_left() {
+    let bed = Bed::new();
+    let (store, uploads, _) = bed.open();
+    bed.memory.lose(Op::CreateUpload, 1, Lost::Answer);
+    bed.begin(&store, "k").await.unwrap_err();
+    bed.begin(&*bed.memory, "k").await.unwrap();
+    drop((store, uploads));
+    let (_store, _uploads, leftovers) = bed.open();
+    assert_eq!(leftovers.abort(&*bed.memory).await, 0);
+    assert_eq!(bed.left().await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_cannot_be_aborted_is_tried_again_at_the_next_start() {
+    let bed = Bed::new();
+    let (store, uploads, _) = bed.open();
+    bed.begin(&store, "k").await.unwrap();
+    drop((store, uploads));
+    for (lost, want) in [(true, 0), (false, 1), (false, 0)] {
+        if lost {
+            bed.memory.lose(Op::AbortUpload, 1, Lost::Request);
+        }
+        let (_store, _uploads, leftovers) = bed.open();
+        assert_eq!(leftovers.abort(&*bed.memory).await, want);
+    }
+}
