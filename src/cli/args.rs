@@ -290,6 +290,9 @@ pub struct ServeArgs {
     /// Hold clients to the vendors' narrowest rules, of single hosts, regions and pages
     #[arg(long)]
     pub strict: bool,
+    /// Let in the key pairs of this file too, each for what it says there
+    #[arg(long, value_name = "FILE")]
+    pub users: Option<PathBuf>,
     /// Answer before the data is on the disk: faster, and lost in a power cut
     #[arg(long)]
     pub no_sync: bool,

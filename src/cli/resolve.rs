@@ -22,6 +22,8 @@ use crate::mount::uploads;
 use crate::server::faults::Plan as Faults;
 use crate::server::faults::file as fault_file;
 use crate::server::keys::Keys;
+use crate::server::permissions::Permissions;
+use crate::server::users;
 use crate::vfs;
 use std::fmt::Display;
 use std::path::Path;
@@ -218,8 +220,18 @@ pub fn serve_keys(environment: &Environment) -> Result<Option<Keys>, Failure> {
     )
 }
 
+/// Who may use the backend beside the first pair: those of the file, and the pair for reading only of the environment.
+pub fn serve_users(args: &ServeArgs, environment: &Environment) -> Result<Vec<(Keys, Permissions)>, Failure> {
+    let mut users = match &args.users {
+        Some(path) => users::read(path).map_err(Failure::Failed)?,
+        None => Vec::new(),
+    };
+    users.extend(read_only_keys(environment)?.map(|keys| (keys, Permissions::READ_ONLY)));
+    Ok(users)
+}
+
 /// The keys that it gives for reading only: both or neither.
-pub fn serve_read_only_keys(environment: &Environment) -> Result<Option<Keys>, Failure> {
+fn read_only_keys(environment: &Environment) -> Result<Option<Keys>, Failure> {
     let keys = pair(
         ("BRIGADE_READ_ONLY_ACCESS_KEY_ID", &environment.read_only_access_key_id),
         ("BRIGADE_READ_ONLY_SECRET_ACCESS_KEY", &environment.read_only_secret_access_key),

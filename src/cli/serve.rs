@@ -19,7 +19,7 @@ pub fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Failure> {
     let data = resolve::serve_data(args)?;
     let given = resolve::serve_keys(environment)?;
     let faults = resolve::faults(args.faults.as_deref())?;
-    let read_only_keys = resolve::serve_read_only_keys(environment)?;
+    let users = resolve::serve_users(args, environment)?;
     logging::start(&args.log, environment)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(start)?;
     runtime.block_on(async {
@@ -31,7 +31,7 @@ pub fn run(args: &ServeArgs, environment: &Environment) -> Result<(), Failure> {
         let signals = signals().map_err(start)?;
         let options = server::Options {
             listen: args.listen,
-            read_only_keys,
+            users,
             buckets: args.buckets.clone(),
             region: args.region.clone(),
             base_domains: args.domains.clone(),

@@ -1,7 +1,9 @@
-//! The key pairs that clients sign with, what each of them may do, and the file that keeps the one that may do all.
+//! The key pairs that clients sign with, and the file that keeps the one that may do all. What the others may do is in
+//! `permissions.rs`, the file that names them is read by `users.rs`.
 
 use crate::base::random;
 use crate::server::data;
+use crate::server::permissions::Permissions;
 use crate::server::secret_file;
 use data_encoding::BASE32_NOPAD;
 use std::fmt;
@@ -39,30 +41,31 @@ impl Keys {
     }
 }
 
-/// What the owner of a pair may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Everything.
-    Full,
-    /// Nothing that changes anything.
-    ReadOnly,
-}
-
-/// The pairs that a server knows.
+/// The pairs that a server knows, and what each of them may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRing {
-    /// May do everything.
-    pub full: Keys,
-    /// May only read.
-    pub read_only: Option<Keys>,
+    pairs: Vec<(Keys, Permissions)>,
 }
 
 impl KeyRing {
+    /// One pair, which may do everything.
+    #[must_use]
+    pub fn new(keys: Keys) -> Self {
+        Self { pairs: vec![(keys, Permissions::ALL)] }
+    }
+
+    /// Adds a pair; one with the same access key goes before it.
+    #[must_use]
+    pub fn with(mut self, more: impl IntoIterator<Item = (Keys, Permissions)>) -> Self {
+        self.pairs.extend(more);
+        self
+    }
+
     /// The pair of an access key, and what it may do.
     #[must_use]
-    pub fn find(&self, access_key_id: &str) -> Option<(&Keys, Access)> {
-        let read_only = self.read_only.iter().map(|keys| (keys, Access::ReadOnly));
-        [(&self.full, Access::Full)].into_iter().chain(read_only).find(|(keys, _)| keys.access_key_id == access_key_id)
+    pub fn find(&self, access_key_id: &str) -> Option<(&Keys, &Permissions)> {
+        let found = self.pairs.iter().find(|(keys, _)| keys.access_key_id == access_key_id);
+        found.map(|(keys, permissions)| (keys, permissions))
     }
 }
 

@@ -16,6 +16,7 @@ pub mod fields;
 pub mod keys;
 pub mod log;
 pub mod ops;
+pub mod permissions;
 pub mod receive;
 pub mod reply;
 pub mod route;
@@ -24,6 +25,7 @@ pub mod service;
 pub mod storage_class;
 pub mod traffic;
 pub mod upload_id;
+pub mod users;
 
 pub use backend::usage::Usage;
 pub use data::Error;
@@ -39,6 +41,7 @@ use crate::server::data::DataDirectory;
 use crate::server::faults::Faults;
 use crate::server::keys::KeyRing;
 use crate::server::keys::Keys;
+use crate::server::permissions::Permissions;
 use crate::server::service::Service;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -56,8 +59,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Who may use it.
     pub keys: Keys,
-    /// Who may use it for reading only.
-    pub read_only_keys: Option<Keys>,
+    /// Who else may use it, and for what.
+    pub users: Vec<(Keys, Permissions)>,
     /// Buckets to make if they are not there.
     pub buckets: Vec<String>,
     /// The region that it says it is in; requests signed for another one are taken as well.
@@ -85,7 +88,7 @@ impl Options {
             data: data.into(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             keys,
-            read_only_keys: None,
+            users: Vec::new(),
             buckets: Vec::new(),
             region: "us-east-1".to_owned(),
             base_domains: Vec::new(),
@@ -125,7 +128,7 @@ impl Server {
         let service = Arc::new(Service {
             faults,
             backend: Arc::new(backend),
-            keys: KeyRing { full: options.keys, read_only: options.read_only_keys },
+            keys: KeyRing::new(options.keys).with(options.users),
             dialect: options.dialect,
             strict: options.strict,
             region: options.region,

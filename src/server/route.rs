@@ -191,6 +191,16 @@ impl Asked<'_> {
 }
 
 impl Operation {
+    /// The bucket that it is about.
+    #[must_use]
+    pub fn bucket(&self) -> Option<&str> {
+        match self {
+            Self::ListBuckets => None,
+            Self::Bucket(bucket, _) => Some(bucket),
+            Self::Object(name, _) => Some(&name.bucket),
+        }
+    }
+
     /// S3's name of the operation.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -23,7 +23,6 @@ use crate::server::faults::met;
 use crate::server::faults::met::Met;
 use crate::server::fields::Fields;
 use crate::server::fields::Hoisting;
-use crate::server::keys::Access;
 use crate::server::keys::KeyRing;
 use crate::server::log;
 use crate::server::ops;
@@ -159,13 +158,14 @@ impl Service {
             traffic.requests += 1;
             traffic.received += header_text(&request.headers, "content-length").parse::<u64>().unwrap_or(0);
         });
-        if accepted.access == Access::ReadOnly && operation.writes() {
-            return Err(Fault::new(ErrorCode::AccessDenied, "This access key may only read."));
+        if let Some(why) = accepted.permissions.refuse(&operation) {
+            return Err(Fault::new(ErrorCode::AccessDenied, why));
         }
         let context = Context {
             backend: Arc::clone(&self.backend),
             fields,
             payload: accepted.payload,
+            permissions: accepted.permissions,
             now,
             region: place.region.unwrap_or(&self.region).to_owned(),
             site: place.site,

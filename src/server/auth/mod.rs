@@ -16,9 +16,9 @@ use crate::server::dialect::Dialect;
 use crate::server::dialect::Spoken;
 use crate::server::fault::Fault;
 use crate::server::fault::Result;
-use crate::server::keys::Access;
 use crate::server::keys::KeyRing;
 use crate::server::keys::Keys;
+use crate::server::permissions::Permissions;
 use crate::wire::date::AmzDate;
 use crate::wire::error_code::ErrorCode;
 use crate::wire::sigv4::ChunkSigner;
@@ -71,7 +71,7 @@ pub struct Accepted {
     /// How its body is to be checked.
     pub payload: Payload,
     /// What its sender may do.
-    pub access: Access,
+    pub permissions: Permissions,
 }
 
 /// Accepts a request or says why not.
@@ -117,7 +117,7 @@ fn two_signatures() -> Fault {
 }
 
 /// The pair of an access key.
-fn pair<'k>(keys: &'k KeyRing, access_key_id: &str) -> Result<(&'k Keys, Access)> {
+fn pair<'k>(keys: &'k KeyRing, access_key_id: &str) -> Result<(&'k Keys, &'k Permissions)> {
     keys.find(access_key_id)
         .ok_or_else(|| Fault::from(ErrorCode::InvalidAccessKeyId).with("AWSAccessKeyId", access_key_id))
 }

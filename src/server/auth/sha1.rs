@@ -49,9 +49,9 @@ pub(super) fn authenticate(keys: &KeyRing, received: &Received<'_>, scheme: &'st
         (Some(header), false) => header_claim(received, scheme, header)?,
         (None, true) | (None, false) => presigned_claim(received, scheme)?,
     };
-    let (keys, access) = pair(keys, &claim.access_key_id)?;
+    let (keys, permissions) = pair(keys, &claim.access_key_id)?;
     check_signature(keys, received, &claim)?;
-    Ok(Accepted { payload: Payload::Unsigned, access })
+    Ok(Accepted { payload: Payload::Unsigned, permissions: permissions.clone() })
 }
 
 fn header_claim(received: &Received<'_>, scheme: &'static Scheme, header: &str) -> Result<Claim> {

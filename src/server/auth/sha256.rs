@@ -48,11 +48,11 @@ pub(super) fn authenticate(keys: &KeyRing, received: &Received<'_>, scheme: &'st
         (Some(header), false) => header_claim(received, scheme, header)?,
         (None, true) | (None, false) => presigned_claim(received, scheme)?,
     };
-    let (keys, access) = pair(keys, &claim.access_key_id)?;
+    let (keys, permissions) = pair(keys, &claim.access_key_id)?;
     check_time(received, &claim, presigned)?;
     check_region(received, &claim)?;
     check_coverage(received, &claim)?;
-    check_signature(keys, received, claim).map(|payload| Accepted { payload, access })
+    check_signature(keys, received, claim).map(|payload| Accepted { payload, permissions: permissions.clone() })
 }
 
 /// Wangsu's error page of 2025 differs in some codes from Amazon's.

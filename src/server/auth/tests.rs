@@ -17,7 +17,7 @@ const KEY: &str = "JDC_TESTACCESSKEY01";
 const EMPTY: &str = sigv4::EMPTY_SHA256;
 
 fn keys() -> KeyRing {
-    KeyRing { full: Keys { access_key_id: KEY.into(), secret: SECRET.into() }, read_only: None }
+    KeyRing::new(Keys { access_key_id: KEY.into(), secret: SECRET.into() })
 }
 
 fn now() -> SystemTime {
@@ -50,7 +50,7 @@ impl Sent {
             region: None,
         };
         let accepted = authenticate(&keys(), &received, spoken).map_err(|fault| fault.code)?;
-        assert_eq!(accepted.access, Access::Full);
+        assert_eq!(accepted.permissions, Permissions::ALL);
         Ok(accepted.payload)
     }
 

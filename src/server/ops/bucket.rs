@@ -22,7 +22,8 @@ const DEFAULT_REGION: &str = "us-east-1";
 pub async fn list(context: &Context) -> Result<Response> {
     let buckets = context.backend.read(|snapshot| snapshot.buckets()).await?;
     let bucket = |(name, record): (String, BucketRecord)| xml::Bucket { name, created: record.created.time() };
-    let document = xml::ListBuckets { owner: owner(), buckets: buckets.into_iter().map(bucket).collect() };
+    let shown = buckets.into_iter().filter(|(name, _)| context.permissions.reaches(name));
+    let document = xml::ListBuckets { owner: owner(), buckets: shown.map(bucket).collect() };
     Ok(reply::document(context.dialect(), &document))
 }
 

@@ -165,6 +165,9 @@ fn source(context: &Context, kind: Source) -> Result<Name> {
     if !is_bucket_name(&source.bucket) {
         return Err(refuse("The copy source's bucket has no valid name.".into()));
     }
+    if !context.permissions.reaches(&source.bucket) {
+        return Err(Fault::new(ErrorCode::AccessDenied, "This access key may not use the bucket of the source."));
+    }
     Ok(Name { bucket: source.bucket, key: source.key })
 }
 

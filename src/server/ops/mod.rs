@@ -19,6 +19,7 @@ use crate::server::dialect::Site;
 use crate::server::fault::Fault;
 use crate::server::fault::Result;
 use crate::server::fields::Fields;
+use crate::server::permissions::Permissions;
 use crate::server::receive;
 use crate::server::reply;
 use crate::server::storage_class;
@@ -46,6 +47,8 @@ pub struct Context {
     pub fields: Fields,
     /// How the body is to be checked.
     pub payload: crate::server::auth::Payload,
+    /// What its sender may do.
+    pub permissions: Permissions,
     /// The time of the request.
     pub now: SystemTime,
     /// The region that the host names, or that this server is said to be in.

@@ -11,3 +11,4 @@ mod objects;
 pub mod raw;
 mod starting;
 mod uploads;
+mod users;

@@ -142,6 +142,7 @@ pub struct Ask {
     body: Vec<u8>,
     time: SystemTime,
     payload_hash: Option<String>,
+    keys: (&'static str, &'static str),
 }
 
 /// What signs the chunks of its body, with the request.
@@ -162,6 +163,7 @@ impl Ask {
             body: vec![],
             time: clock::now(),
             payload_hash: None,
+            keys: (KEY, SECRET),
         }
     }
 
@@ -178,6 +180,12 @@ impl Ask {
     /// Instead of the SHA-256 of the body.
     pub fn payload(mut self, hash: &str) -> Self {
         self.payload_hash = Some(hash.into());
+        self
+    }
+
+    /// Signed by somebody else.
+    pub fn by(mut self, keys: (&'static str, &'static str)) -> Self {
+        self.keys = keys;
         self
     }
 
@@ -207,11 +215,11 @@ impl Ask {
             payload_hash: &hash,
         };
         let scope = Scope::new(&time, REGION);
-        let key = SigningKey::derive(&AWS4, SECRET, &scope);
+        let key = SigningKey::derive(&AWS4, self.keys.1, &scope);
         let signed_headers = request.header_names();
         let signature = request.signature(&AWS4, &key, &time, &scope, &signed_headers);
         let chunks = sigv4::ChunkSigner::new(&AWS4, key, time, &scope, &signature);
-        let authorization = Authorization { access_key_id: KEY.into(), scope, signed_headers, signature };
+        let authorization = Authorization { access_key_id: self.keys.0.into(), scope, signed_headers, signature };
         headers.push(("authorization".into(), authorization.header(&AWS4)));
         if !headers.iter().any(|(name, _)| name == "content-length" || name == "transfer-encoding") {
             headers.push(("content-length".into(), self.body.len().to_string()));

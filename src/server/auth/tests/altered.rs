@@ -29,7 +29,7 @@ fn now() -> SystemTime {
 }
 
 fn keys() -> KeyRing {
-    KeyRing { full: Keys { access_key_id: KEY.into(), secret: SECRET.into() }, read_only: None }
+    KeyRing::new(Keys { access_key_id: KEY.into(), secret: SECRET.into() })
 }
 
 /// How a request is signed.

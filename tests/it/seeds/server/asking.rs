@@ -8,6 +8,7 @@ use crate::protocol::raw::SECRET;
 use brigade::base::clock;
 use brigade::http::server::Limits;
 use brigade::server::keys::Keys;
+use brigade::server::permissions::Permissions;
 use brigade::wire::date;
 use brigade::wire::date::AmzDate;
 use brigade::wire::sigv2;
@@ -65,7 +66,7 @@ pub fn strict(region: &str) -> Running {
 pub fn with_reader() -> Running {
     let keys = Keys { access_key_id: READER.0.into(), secret: READER.1.into() };
     Running::open(Limits::default(), |mut options| {
-        options.read_only_keys = Some(keys);
+        options.users = vec![(keys, Permissions::READ_ONLY)];
         options
     })
 }
