@@ -143,9 +143,15 @@ impl Vfs {
     }
 
     /// A version has taken no more bytes because memory is short: returns when it, or the next one, can take some.
-    pub(super) async fn make_room(&self, draft: &Draft) -> Result<()> {
+    pub(super) async fn make_room(&self, inode: &Arc<Inode>, draft: &Draft) -> Result<()> {
         match draft {
             Draft::Stream(stream) => stream.wait_for_room().await,
+            Draft::Patch(patch) if patch.is_fragmented() => {
+                let current = inode.state().stream.as_ref().is_some_and(|current| current.is(draft));
+                if current {
+                    self.bring_out(inode).await?;
+                }
+            }
             Draft::Patch(patch) if patch.holds_enough() => patch.spill().await?,
             Draft::Patch(patch) => patch.add_segment(self.writing.pool.take().await),
         }

@@ -231,7 +231,7 @@ impl Vfs {
             offset = Some(at + taken as u64);
             bytes = bytes.slice(taken..);
             if !bytes.is_empty() {
-                self.make_room(&draft).await?;
+                self.make_room(inode, &draft).await?;
             }
         }
         Ok(())

@@ -4,6 +4,7 @@ use crate::store::probe::SCRATCH_PREFIX;
 use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::scratch::RENAME_PREFIX;
+use crate::vfs::scratch::STAGED_PREFIX;
 use crate::vfs::scratch::UNLINKED_PREFIX;
 use std::ffi::OsStr;
 
@@ -34,11 +35,11 @@ pub fn child_name<'a>(directory: &str, key: &'a str) -> Option<(&'a str, Shape)>
 }
 
 /// Whether a name is kept for the scratch objects of mounts: those by which they find out what a store can do, files that
-/// lost their names while they are open, and plans of renames. They come and go, of other hosts too, so no program shall
+/// lost their names while they are open, bytes of files that memory cannot hold, and plans of renames. They come and go, of other hosts too, so no program shall
 /// see them.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
-    [SCRATCH_PREFIX, UNLINKED_PREFIX, RENAME_PREFIX].iter().any(|prefix| name.starts_with(prefix))
+    [SCRATCH_PREFIX, UNLINKED_PREFIX, STAGED_PREFIX, RENAME_PREFIX].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether a key is that of a scratch object.
@@ -85,6 +86,7 @@ mod tests {
             ("", "..", None, "dot-dot as an object"),
             ("", ".brigade-probe-1", None, "a scratch object"),
             ("", ".brigade-unlinked-1", None, "a file that is open and has no name"),
+            ("", ".brigade-staged-1", None, "bytes of a file that is not committed"),
             ("", ".brigade-rename-1", None, "the plan of a rename"),
             ("", ".brigade-probe", Some((".brigade-probe", Shape::Object)), "nearly one"),
             ("", "...", Some(("...", Shape::Object)), "three dots are a name"),

@@ -71,6 +71,8 @@ pub struct Overlay {
     /// By where they begin.
     runs: BTreeMap<u64, (u64, Content)>,
     segments: Vec<Held>,
+    /// How many of the segments are not gone.
+    held: usize,
     sources: Vec<Base>,
     /// Those of the sources that are there for this file only.
     staged: BTreeSet<usize>,
@@ -99,7 +101,7 @@ impl Overlay {
     #[must_use]
     pub fn new(pool: Arc<Pool>) -> Self {
         let (runs, segments, sources, staged) = Default::default();
-        Self { pool, size: 0, runs, segments, sources, staged }
+        Self { pool, size: 0, runs, segments, held: 0, sources, staged }
     }
 
     /// A file that is the object so far.
@@ -116,7 +118,7 @@ impl Overlay {
         for segment in segments {
             let len = segment.filled().len() as u64;
             let content = Content::Memory { segment: self.segments.len(), at: 0 };
-            self.segments.push(Held::Open(segment));
+            self.add_segment(segment);
             self.put(self.size, len, content);
         }
     }
@@ -130,8 +132,7 @@ impl Overlay {
     /// Bytes of memory that it holds.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        let held = self.segments.iter().filter(|held| !matches!(held, Held::Gone)).count();
-        (held * self.pool.segment_bytes()) as u64
+        (self.held * self.pool.segment_bytes()) as u64
     }
 
     /// Bytes of the file that only memory has.
@@ -188,6 +189,13 @@ impl Overlay {
     /// Adds memory that was waited for.
     pub fn add_segment(&mut self, segment: Segment) {
         self.segments.push(Held::Open(segment));
+        self.held += 1;
+    }
+
+    /// How many runs it consists of.
+    #[must_use]
+    pub fn fragments(&self) -> usize {
+        self.runs.len()
     }
 
     /// Makes the file so long: longer with zeros, shorter by cutting it off.
@@ -201,6 +209,7 @@ impl Overlay {
         self.size = size;
         if size == 0 {
             self.segments.iter_mut().for_each(|held| *held = Held::Gone);
+            self.held = 0;
         }
     }
 
@@ -320,10 +329,13 @@ impl Overlay {
             Content::Zeros | Content::Object { .. } => None,
         };
         let used: BTreeSet<usize> = self.runs.values().filter_map(of_memory).collect();
+        // Only the last one is filled any further.
+        let last = self.segments.len().saturating_sub(1);
         for (segment, held) in self.segments.iter_mut().enumerate() {
-            let takes_more = matches!(held, Held::Open(open) if open.room() > 0);
-            if !takes_more && !used.contains(&segment) {
+            let takes_more = segment == last && matches!(held, Held::Open(open) if open.room() > 0);
+            if !takes_more && !used.contains(&segment) && !matches!(held, Held::Gone) {
                 *held = Held::Gone;
+                self.held -= 1;
             }
         }
     }
@@ -396,7 +408,7 @@ impl Overlay {
                 return None;
             }
             let segment = self.pool.try_take()?;
-            self.segments.push(Held::Open(segment));
+            self.add_segment(segment);
         }
         let segment = self.segments.len() - 1;
         let last = self.open(segment);

@@ -41,6 +41,9 @@ const HOLE_BYTES_MIN: u64 = 32 << 20;
 /// Parts of which all such stretches consist, about: few enough to leave most numbers of an upload for others.
 const HOLE_PARTS: u64 = 1000;
 
+/// Pieces that a patch may consist of: some 10 MB of bookkeeping, which no memory limit counts.
+const FRAGMENTS_MAX: usize = 100_000;
+
 /// Segments that a patch may hold however little memory there is: as many as one write of the kernel fills.
 const SEGMENTS_MIN: u64 = 5;
 
@@ -109,6 +112,12 @@ impl Patch {
         self.lock().key.clone()
     }
 
+    /// Whether it is changed in so many places that it must be committed before it takes more.
+    #[must_use]
+    pub fn is_fragmented(&self) -> bool {
+        self.lock().overlay.fragments() >= FRAGMENTS_MAX
+    }
+
     /// Whether it holds so much memory that it should rather spill than be given more. The least that it should get is
     /// waited for.
     #[must_use]
@@ -137,6 +146,9 @@ impl Patch {
         let mut state = self.open()?;
         let offset = offset.unwrap_or(state.size);
         self.must_fit(offset, bytes.len() as u64)?;
+        if state.overlay.fragments() >= FRAGMENTS_MAX {
+            return Ok((offset, 0));
+        }
         let taken = state.overlay.write(offset, bytes, max);
         state.resized();
         Ok((offset, taken))

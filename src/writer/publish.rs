@@ -35,6 +35,9 @@ const GATHERED_AT_ONCE: usize = 2;
 /// Bytes between two ranges of an object that are read and dropped rather than asked for by two requests.
 const GAP_BYTES_MAX: u64 = 1 << 20;
 
+/// Bytes of such a gap that are read along in any case.
+const GAP_BYTES_MIN: u64 = 64 << 10;
+
 /// Zeros that payloads share.
 static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
 
@@ -160,49 +163,64 @@ async fn put_part(
 
 /// The bytes of pieces, those of objects read into memory.
 async fn gather(store: &dyn Store, pool: &Arc<Pool>, pieces: Vec<Piece>) -> Result<Payload, Error> {
+    let spans = spans(&pieces);
     let mut payload = Payload::default();
-    let mut reads: Option<Read> = None;
-    let mut rest = &pieces[..];
-    while let Some((piece, behind)) = rest.split_first() {
+    let mut reads: Vec<Read> = Vec::new();
+    for piece in &pieces {
         match piece {
             Piece::Bytes(bytes) => payload.pieces.push(bytes.clone()),
             Piece::Zeros(len) => payload.pieces.extend(zeros(*len)),
             Piece::Object(base, range) => {
-                let read = match reads.take().filter(|read| read.covers(base, range)) {
-                    Some(read) => read,
-                    None => Read::begin(store, pool, base, span(rest)).await?,
+                let known = reads.iter().position(|read| read.covers(base, range));
+                let read = match known {
+                    Some(known) => &reads[known],
+                    None => {
+                        let (base, span) = spans.iter().find(|span| covers(span, base, range)).expect("one was made");
+                        reads.push(Read::begin(store, pool, base, span.clone()).await?);
+                        &reads[reads.len() - 1]
+                    }
                 };
                 payload.pieces.extend(read.slices(range));
-                reads = Some(read);
             }
         }
-        rest = behind;
     }
     Ok(payload)
 }
 
-/// The range of the first piece's object that is worth one request: pieces of the same object that follow close behind.
-fn span(pieces: &[Piece]) -> Range<u64> {
-    let mut whole: Option<(&Base, Range<u64>)> = None;
+/// The ranges of objects that are worth one request each: those that lie close together, however many pieces of others
+/// are between them in the file.
+fn spans(pieces: &[Piece]) -> Vec<(Base, Range<u64>)> {
+    let mut ranges: Vec<(&Base, &Range<u64>)> = Vec::new();
     for piece in pieces {
-        let Piece::Object(base, range) = piece else { continue };
-        match &mut whole {
-            None => whole = Some((base, range.clone())),
-            Some((first, whole))
-                if *first == base && (whole.end..=whole.end + GAP_BYTES_MAX).contains(&range.start) =>
-            {
-                whole.end = range.end;
-            }
-            Some(_) => break,
+        if let Piece::Object(base, range) = piece {
+            ranges.push((base, range));
         }
     }
-    whole.expect("the first piece is of an object").1
+    ranges.sort_by(|(one, range), (other, next)| (&one.key, range.start).cmp(&(&other.key, next.start)));
+    let mut spans: Vec<(Base, Range<u64>)> = Vec::new();
+    for (base, range) in ranges {
+        match spans.last_mut() {
+            Some((last, span)) if last == base && range.start <= span.end + gap_bytes_max(span) => {
+                span.end = span.end.max(range.end);
+            }
+            Some(_) | None => spans.push((base.clone(), range.clone())),
+        }
+    }
+    spans
+}
+
+/// A gap is read along when a request costs more, and as long as not much more is held in memory than is needed.
+fn gap_bytes_max(span: &Range<u64>) -> u64 {
+    (span.end - span.start).clamp(GAP_BYTES_MIN, GAP_BYTES_MAX)
+}
+
+fn covers((own, span): &(Base, Range<u64>), base: &Base, range: &Range<u64>) -> bool {
+    own == base && span.start <= range.start && range.end <= span.end
 }
 
 /// A range of an object in memory.
 struct Read {
-    base: Base,
-    range: Range<u64>,
+    span: (Base, Range<u64>),
     pieces: Vec<Bytes>,
 }
 
@@ -229,15 +247,15 @@ impl Read {
             let message = format!("{came} bytes came instead of {}", range.end - range.start);
             return Err(Error::new(Op::GetObject, base.key.clone(), Kind::Network, message));
         }
-        Ok(Self { base: base.clone(), range, pieces })
+        Ok(Self { span: (base.clone(), range), pieces })
     }
 
     fn covers(&self, base: &Base, range: &Range<u64>) -> bool {
-        self.base == *base && self.range.start <= range.start && range.end <= self.range.end
+        covers(&self.span, base, range)
     }
 
     fn slices(&self, range: &Range<u64>) -> Vec<Bytes> {
-        let (mut at, mut slices) = (self.range.start, Vec::new());
+        let (mut at, mut slices) = (self.span.1.start, Vec::new());
         for piece in &self.pieces {
             let end = at + piece.len() as u64;
             let (from, to) = (range.start.max(at), range.end.min(end));

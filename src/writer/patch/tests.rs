@@ -219,6 +219,45 @@ async fn a_spill_that_fails_loses_nothing() {
 }
 
 #[tokio::test]
+async fn memory_that_nobody_filled_is_given_back_by_a_spill() {
+    let store = Arc::new(Memory::new());
+    let patch = Patch::new(context(&store), Arc::new(Fixed), Overlay::new(Pool::new(64 * MIB)));
+    // As many writers have waited for memory at the same time; the last one alone is filled.
+    for _ in 0..patch.memory_bytes_max() / patch.context.pool.segment_bytes() as u64 {
+        patch.add_segment(patch.context.pool.take().await);
+    }
+    let whole = pattern(1 << 20);
+    let mut at = 0;
+    while at < whole.len() {
+        let (_, taken) = patch.write(Some(at as u64), &whole[at..]).unwrap();
+        at += taken;
+        if taken == 0 {
+            patch.spill().await.unwrap();
+            assert!(patch.lock().overlay.memory_bytes() <= patch.context.pool.segment_bytes() as u64);
+        }
+    }
+    patch.commit(Condition::None).await.unwrap();
+    assert!(store.bytes("k").unwrap() == whole);
+}
+
+#[tokio::test]
+async fn what_was_spilled_here_and_there_is_fetched_by_one_request_for_each_part() {
+    let store = Arc::new(Memory::new());
+    let base = object(&store, "k", 40 * MIB).await;
+    let patch = Patch::over(context(&store), Arc::new(Fixed), base.clone());
+    let mut whole = pattern(40 * MIB).to_vec();
+    for at in (0..40 * MIB).step_by(32 << 10) {
+        patch.write(Some(at), &[1; 4096]).unwrap();
+        replace(&mut whole, usize::try_from(at).unwrap(), &[1; 4096]);
+    }
+    patch.spill().await.unwrap();
+    patch.commit(Condition::Matches(base.etag)).await.unwrap();
+    assert!(store.bytes("k").unwrap() == whole);
+    let (reads, parts) = (store.calls(Op::GetObject), store.calls(Op::PutPart));
+    assert!(reads <= 2 * parts, "{reads} reads for {parts} parts of two objects");
+}
+
+#[tokio::test]
 async fn what_is_given_up_leaves_no_hidden_objects() {
     let store = Arc::new(Memory::new());
     let patch = Patch::new(context(&store), Arc::new(Fixed), Overlay::new(Pool::new(64 * MIB)));
