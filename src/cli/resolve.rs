@@ -18,9 +18,9 @@ use crate::mount::plan::Endpoint;
 use crate::mount::plan::Plan;
 use crate::mount::source;
 use crate::mount::source::Source;
+use crate::mount::uploads;
 use crate::server::faults::Plan as Faults;
 use crate::server::faults::file as fault_file;
-use crate::mount::uploads;
 use crate::server::keys::Keys;
 use crate::vfs;
 use std::fmt::Display;
@@ -195,6 +195,7 @@ fn files(args: &MountArgs, prefix: String) -> Result<vfs::Options, Failure> {
         part_bytes: uploads.part_size.0,
         upload_concurrency: uploads.upload_concurrency,
         memory_limit: uploads.memory_limit.0,
+        journal_dir: uploads.journal_dir.as_deref().map(absolute).transpose()?,
     };
     options.check().map_err(usage)?;
     Ok(options)
@@ -345,6 +346,8 @@ mod tests {
     fn relative_data_is_meant_from_here() {
         let here = std::env::current_dir().unwrap();
         assert_eq!(planned("brigade mount local:data m").source, Source::Local { data: here.join("data") });
+        assert_eq!(planned("brigade mount s3://b m").vfs.journal_dir, None);
+        assert_eq!(planned("brigade mount s3://b m --journal-dir j").vfs.journal_dir, Some(here.join("j")));
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub fn bytes_of(pieces: &[Piece], objects: &[(Base, Vec<u8>)]) -> Vec<u8> {
         match piece {
             Piece::Bytes(bytes) => whole.extend_from_slice(bytes),
             Piece::Zeros(len) => whole.resize(whole.len() + usize::try_from(*len).unwrap(), 0),
+            Piece::Disk(..) => unreachable!("nothing here spills"),
             Piece::Object(base, range) => {
                 let object = objects.iter().find(|(known, _)| known == base).unwrap();
                 whole.extend_from_slice(
