@@ -63,9 +63,10 @@ impl Overlay {
     /// What was taken is elsewhere: where, `content` says of each place in it.
     fn moved(&mut self, taken: &Taken, content_at: impl Fn(u64) -> Content) {
         let place = |segment: usize, at: usize| {
-            let ((of, begin), (whole, len)) = taken.places.range(..=(segment, at)).next_back()?;
+            // Only of this segment: memory that was filled since has none that was taken.
+            let ((_, begin), (whole, len)) = taken.places.range((segment, 0)..=(segment, at)).next_back()?;
             let skipped = (at - begin) as u64;
-            (*of == segment && skipped < *len).then_some(whole + skipped)
+            (skipped < *len).then_some(whole + skipped)
         };
         let runs = std::mem::take(&mut self.runs);
         for (start, (len, content)) in runs {
