@@ -151,6 +151,9 @@ pub struct UploadArgs {
     /// The most memory for file contents under way
     #[arg(long, value_name = "SIZE", default_value = "128MiB")]
     pub memory_limit: ByteSize,
+    /// Keep what memory cannot hold of changed files in this local directory [default: in hidden objects of the bucket]
+    #[arg(long, value_name = "DIR")]
+    pub journal_dir: Option<PathBuf>,
     /// Where uploads are remembered, to be cleaned up after a crash [default: /var/lib/brigade for root, else
     /// ~/.local/state/brigade]
     #[arg(long, value_name = "DIR")]

@@ -197,6 +197,7 @@ fn files(args: &MountArgs, prefix: String) -> Result<vfs::Options, Failure> {
         part_bytes: uploads.part_size.0,
         upload_concurrency: uploads.upload_concurrency,
         memory_limit: uploads.memory_limit.0,
+        journal_dir: uploads.journal_dir.as_deref().map(absolute).transpose()?,
     };
     options.check().map_err(usage)?;
     Ok(options)
@@ -357,6 +358,8 @@ mod tests {
     fn relative_data_is_meant_from_here() {
         let here = std::env::current_dir().unwrap();
         assert_eq!(planned("brigade mount local:data m").source, Source::Local { data: here.join("data") });
+        assert_eq!(planned("brigade mount s3://b m").vfs.journal_dir, None);
+        assert_eq!(planned("brigade mount s3://b m --journal-dir j").vfs.journal_dir, Some(here.join("j")));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The bytes of one draft: a file that is only appended to, each append a frame with its checksum.
 
+use crate::base::random;
 use crate::journal::directory;
 use crate::journal::frame;
 use crate::journal::frame::HEADER_BYTES;
@@ -7,10 +8,14 @@ use crate::journal::frame::Header;
 use crate::journal::record::DraftId;
 use bytes::Bytes;
 use rustix::fs::FallocateFlags;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
 use rustix::fs::fallocate;
+use std::fs::DirBuilder;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -61,6 +66,29 @@ impl DataFile {
         options.create(true).truncate(true).read(true).write(true).mode(0o600);
         let file = options.open(directory.join(file_name(id)))?;
         Ok(Self { file, directory: directory.to_owned(), id, inner: Mutex::default() })
+    }
+
+    /// Makes one that has no name and so no number: it is gone with the process, or when it is dropped. Makes the
+    /// directory, too, if it is missing (0700, parents too). It is for [`append`](Self::append), [`read`](Self::read) and
+    /// [`free`](Self::free) only.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn nameless(directory: &Path) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let file = match rustix::fs::open(directory, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) => File::from(file),
+            // Not every file system makes files without names (open(2)).
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::NOENT) => {
+                let path = directory.join(format!("unnamed-{}", random::hex::<8>()));
+                let file = File::options().create_new(true).read(true).write(true).mode(0o600).open(&path)?;
+                std::fs::remove_file(&path)?;
+                file
+            }
+            Err(errno) => return Err(errno.into()),
+        };
+        Ok(Self { file, directory: directory.to_owned(), id: DraftId(u64::MAX), inner: Mutex::default() })
     }
 
     /// Opens what a crash has left: frames up to the first that has no good header.
@@ -232,8 +260,10 @@ impl DataFile {
     pub fn free(&self, range: Range<u64>) -> io::Result<()> {
         let whole: Vec<_> = {
             let inner = self.lock();
-            let inside = |payload: &&Range<u64>| range.start <= payload.start && payload.end <= range.end;
-            inner.payloads.iter().filter(inside).filter(|payload| !payload.is_empty()).cloned().collect()
+            let first = inner.payloads.partition_point(|payload| payload.start < range.start);
+            let inside = |payload: &&Range<u64>| payload.end <= range.end;
+            let inside = inner.payloads[first..].iter().take_while(inside);
+            inside.filter(|payload| !payload.is_empty()).cloned().collect()
         };
         for payload in whole {
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;

@@ -40,6 +40,14 @@ pub enum Error {
         /// Why.
         cause: io::Error,
     },
+    /// The local directory for what memory cannot hold.
+    #[error("cannot use the journal directory {}: {cause}; name a directory that can be written to", dir.display())]
+    Journal {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
     /// The bundled backend.
     #[error("{0}")]
     Server(#[from] server::Error),

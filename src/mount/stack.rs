@@ -17,6 +17,7 @@ use crate::store::layers::trace::Counters;
 use crate::store::layers::trace::Traced;
 use crate::store::probe;
 use crate::vfs::Vfs;
+use crate::writer::disk::Disk;
 use std::sync::Arc;
 
 /// The layers of one mount.
@@ -32,6 +33,9 @@ impl Stack {
     /// # Errors
     /// When a local source cannot be served, or the store cannot be used.
     pub async fn open(plan: &Plan) -> Result<Self, Error> {
+        if let Some(dir) = plan.vfs.journal_dir.as_deref().filter(|_| !plan.vfs.read_only) {
+            Disk::new(dir).check().map_err(|cause| Error::Journal { dir: dir.to_owned(), cause })?;
+        }
         let reached = Reached::open(&plan.source, &plan.endpoint).await?;
         let mut client = reached.client(None)?;
         // Unlayered: a person waits, and hears at once what a retry would hide.

@@ -114,6 +114,7 @@ impl Vfs {
             match piece {
                 Piece::Bytes(bytes) => whole.extend_from_slice(&bytes),
                 Piece::Zeros(len) => whole.resize(whole.len() + in_one_read(len), 0),
+                Piece::Disk(extent, range) => whole.extend_from_slice(&extent.read(range).await?),
                 Piece::Object(Base { key, etag, size }, range) => {
                     let reader = self.reader(file, reader::stream::Version { key, etag, size });
                     let reading = reader.begin(range.start, range.end - range.start);
@@ -249,7 +250,7 @@ fn in_memory(draft: &Draft, offset: u64, len: u32) -> Option<Bytes> {
         match piece {
             Piece::Bytes(bytes) => whole.extend_from_slice(&bytes),
             Piece::Zeros(len) => whole.resize(whole.len() + in_one_read(len), 0),
-            Piece::Object(..) => return None,
+            Piece::Object(..) | Piece::Disk(..) => return None,
         }
     }
     Some(whole.freeze())

@@ -62,6 +62,7 @@ use crate::vfs::handle::Handles;
 use crate::vfs::inode::Inode;
 use crate::vfs::tree::Tree;
 use crate::writer;
+use crate::writer::disk::Disk;
 use crate::writer::schedule::Schedule;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -111,6 +112,7 @@ impl Vfs {
             runtime: runtime.clone(),
             schedule,
             in_flight_max: options.upload_concurrency,
+            disk: options.journal_dir.as_deref().map(Disk::new),
         });
         let reading = reader::stream::Context::new(Arc::clone(&store), pool, runtime.clone());
         let tree =

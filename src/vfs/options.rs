@@ -3,6 +3,7 @@
 use crate::base::bytesize::MIB;
 use crate::vfs::attr::Attr;
 use crate::vfs::attr::Kind;
+use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -33,6 +34,8 @@ pub struct Options {
     pub upload_concurrency: usize,
     /// Bytes of file contents held in memory at most, for reading and writing together.
     pub memory_limit: u64,
+    /// A local directory for what memory cannot hold of changed files; hidden objects hold it if `None`.
+    pub journal_dir: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -50,6 +53,7 @@ impl Default for Options {
             part_bytes: 8 * MIB,
             upload_concurrency: 4,
             memory_limit: 128 * MIB,
+            journal_dir: None,
         }
     }
 }

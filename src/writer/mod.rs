@@ -4,8 +4,10 @@
 //! drives, [`perform`] performs; [`tail`] collects bytes into parts. What is changed here and there is a [`patch`]: an
 //! [`overlay`] of runs (pure), of which [`plan`] makes parts (pure) when it is committed, and [`publish`] an object. A
 //! [`draft`] is either; [`schedule`] says how large parts are.
+//! What memory cannot hold of a patch goes to local [`disk`] or to hidden objects ([`staging`]).
 //! Nothing here knows of inodes or names: a writer is given a key when it commits.
 
+pub mod disk;
 pub mod draft;
 pub mod overlay;
 pub mod patch;

@@ -1,10 +1,16 @@
-//! A version of a file as runs over what the bucket has: bytes in memory, zeros, ranges of objects. Pure but for the pool.
+//! A version of a file as runs over what the bucket has: bytes in memory and on local disk, zeros, ranges of
+//! objects. Pure but for the pool.
 //!
 //! Writes that hit bytes in memory replace them in place, so a page that is written a thousand times is held once. What
 //! becomes of the runs at a commit is [`plan`](crate::writer::plan)'s affair.
 
+mod spilled;
+
+pub use spilled::Taken;
+
 use crate::base::pool::Pool;
 use crate::base::pool::Segment;
+use crate::writer::disk::Extent;
 use crate::writer::stream::Base;
 use bytes::Bytes;
 use bytes::BytesMut;
@@ -32,6 +38,13 @@ pub enum Content {
         /// Where in it the run begins.
         at: u64,
     },
+    /// Bytes on local disk, from an offset in an extent on.
+    Disk {
+        /// Which extent.
+        extent: usize,
+        /// Where in it the run begins.
+        at: u64,
+    },
 }
 
 /// A piece of a file, as somebody who wants its bytes gets it.
@@ -43,16 +56,8 @@ pub enum Piece {
     Zeros(u64),
     /// To be read from this range of an object.
     Object(Base, Range<u64>),
-}
-
-/// Bytes of memory on their way to an object.
-pub struct Taken {
-    /// The bytes, in the order of the file.
-    pub pieces: Vec<Bytes>,
-    /// How many there are.
-    pub bytes: u64,
-    /// By segment and where in it they were: where they are in the object, and how many.
-    places: BTreeMap<(usize, usize), (u64, u64)>,
+    /// To be read from this range of an extent.
+    Disk(Arc<Extent>, Range<u64>),
 }
 
 enum Held {
@@ -76,6 +81,8 @@ pub struct Overlay {
     sources: Vec<Base>,
     /// Those of the sources that are there for this file only.
     staged: BTreeSet<usize>,
+    /// `None` once no run refers to it.
+    extents: Vec<Option<Arc<Extent>>>,
 }
 
 // INVARIANT: the runs cover `0..size` without gaps, and none is empty.
@@ -87,6 +94,7 @@ impl Content {
             Self::Memory { segment, at } => Self::Memory { segment, at: at + in_memory(skip) },
             Self::Zeros => Self::Zeros,
             Self::Object { source, at } => Self::Object { source, at: at + skip },
+            Self::Disk { extent, at } => Self::Disk { extent, at: at + skip },
         }
     }
 }
@@ -100,8 +108,8 @@ impl Overlay {
     /// An empty file that takes its memory from `pool`.
     #[must_use]
     pub fn new(pool: Arc<Pool>) -> Self {
-        let (runs, segments, sources, staged) = Default::default();
-        Self { pool, size: 0, runs, segments, held: 0, sources, staged }
+        let (runs, segments, sources, staged, extents) = Default::default();
+        Self { pool, size: 0, runs, segments, held: 0, sources, staged, extents }
     }
 
     /// A file that is the object so far.
@@ -135,11 +143,11 @@ impl Overlay {
         (self.held * self.pool.segment_bytes()) as u64
     }
 
-    /// Bytes of the file that only memory has.
+    /// Bytes of the file that only this host has.
     #[must_use]
     pub fn dirty_bytes(&self) -> u64 {
-        let in_memory = |(len, content): &(u64, Content)| matches!(content, Content::Memory { .. }).then_some(*len);
-        self.runs.values().filter_map(in_memory).sum()
+        let here = |content: &Content| matches!(content, Content::Memory { .. } | Content::Disk { .. });
+        self.runs.values().filter(|(_, content)| here(content)).map(|(len, _)| len).sum()
     }
 
     /// Whether some of its bytes are those of objects in the bucket that others see.
@@ -210,6 +218,7 @@ impl Overlay {
         if size == 0 {
             self.segments.iter_mut().for_each(|held| *held = Held::Gone);
             self.held = 0;
+            self.extents.clear();
         }
     }
 
@@ -235,47 +244,6 @@ impl Overlay {
             self.sources.push(object);
             self.sources.len() - 1
         })
-    }
-
-    /// All bytes that only memory has, to be brought to an object. Until [`staged`](Self::staged) says that they are
-    /// there, they can be read here; what replaces them goes to other memory.
-    pub fn take_dirty(&mut self) -> Taken {
-        let mut taken = Taken { pieces: Vec::new(), bytes: 0, places: BTreeMap::new() };
-        let dirty: Vec<_> = self.runs().collect();
-        for (range, content) in dirty {
-            let Content::Memory { segment, at } = content else { continue };
-            let len = range.end - range.start;
-            let whole = self.share(segment);
-            taken.pieces.push(whole.slice(at..at + in_memory(len)));
-            taken.places.insert((segment, at), (taken.bytes, len));
-            taken.bytes += len;
-        }
-        self.give_back();
-        taken
-    }
-
-    /// The object has what was taken: what of it is still part of the file is read from there, and its memory is given
-    /// back.
-    pub fn staged(&mut self, taken: &Taken, object: Base) {
-        let source = self.source(object);
-        self.staged.insert(source);
-        let place = |segment: usize, at: usize| {
-            let ((of, begin), (whole, len)) = taken.places.range(..=(segment, at)).next_back()?;
-            let skipped = (at - begin) as u64;
-            (*of == segment && skipped < *len).then_some(whole + skipped)
-        };
-        let runs = std::mem::take(&mut self.runs);
-        for (start, (len, content)) in runs {
-            let content = match content {
-                Content::Memory { segment, at } => {
-                    place(segment, at).map_or(content, |at| Content::Object { source, at })
-                }
-                Content::Zeros | Content::Object { .. } => content,
-            };
-            self.runs.insert(start, (len, content));
-            self.join(start);
-        }
-        self.give_back();
     }
 
     /// Makes long runs of zeros, of `least` bytes and more, ranges of an object that consists of zeros.
@@ -322,24 +290,6 @@ impl Overlay {
         bytes
     }
 
-    /// Gives back memory that no run refers to and that takes no more bytes.
-    fn give_back(&mut self) {
-        let of_memory = |(_, content): &(u64, Content)| match content {
-            Content::Memory { segment, .. } => Some(*segment),
-            Content::Zeros | Content::Object { .. } => None,
-        };
-        let used: BTreeSet<usize> = self.runs.values().filter_map(of_memory).collect();
-        // Only the last one is filled any further.
-        let last = self.segments.len().saturating_sub(1);
-        for (segment, held) in self.segments.iter_mut().enumerate() {
-            let takes_more = segment == last && matches!(held, Held::Open(open) if open.room() > 0);
-            if !takes_more && !used.contains(&segment) && !matches!(held, Held::Gone) {
-                *held = Held::Gone;
-                self.held -= 1;
-            }
-        }
-    }
-
     /// The pieces of a range, up to the end of the file.
     #[must_use]
     pub fn pieces(&self, range: Range<u64>) -> Vec<Piece> {
@@ -358,6 +308,10 @@ impl Overlay {
         match content {
             Content::Zeros => Piece::Zeros(len),
             Content::Object { source, at } => Piece::Object(self.sources[source].clone(), at..at + len),
+            Content::Disk { extent, at } => {
+                let extent = self.extents[extent].as_ref().expect("no run refers to an extent that was given back");
+                Piece::Disk(Arc::clone(extent), at..at + len)
+            }
             Content::Memory { segment, at } => {
                 let within = at..at + in_memory(len);
                 Piece::Bytes(match &self.segments[segment] {
@@ -465,7 +419,10 @@ impl Overlay {
             (Content::Object { source, at }, Content::Object { source: next, at: next_at }) => {
                 source == next && at + before == next_at
             }
-            (Content::Memory { .. } | Content::Zeros | Content::Object { .. }, _) => false,
+            (Content::Disk { extent, at }, Content::Disk { extent: next, at: next_at }) => {
+                extent == next && at + before == next_at
+            }
+            (Content::Memory { .. } | Content::Zeros | Content::Object { .. } | Content::Disk { .. }, _) => false,
         };
         if goes_on {
             self.runs.remove(&at);

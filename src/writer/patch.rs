@@ -1,7 +1,7 @@
 //! The shell around an overlay: a version of a file that is changed anywhere, and becomes an object when it is committed.
 //!
 //! Nothing of the file is published before the commit. A patch that has no memory left takes no more bytes: whoever
-//! writes has it spill what it holds to a hidden object ([`staging`](crate::writer::staging)), and goes on.
+//! writes has it spill what it holds to local disk or a hidden object ([`staging`](crate::writer::staging)), and goes on.
 
 use crate::base::pool::Segment;
 use crate::store::Condition;
@@ -53,7 +53,7 @@ pub struct Patch {
     destination: Arc<dyn Destination>,
     state: Mutex<State>,
     ended: Notify,
-    /// Held while bytes go to a hidden object: one at a time, and none while the commit is planned.
+    /// Held while bytes are spilled: one at a time, and none while the commit is planned.
     staging: Staging,
 }
 
@@ -93,7 +93,7 @@ impl Patch {
         self.lock().size
     }
 
-    /// Bytes that only memory has.
+    /// Bytes that only this host has.
     #[must_use]
     pub fn unsent_bytes(&self) -> u64 {
         self.lock().overlay.dirty_bytes()
@@ -154,7 +154,7 @@ impl Patch {
         Ok((offset, taken))
     }
 
-    /// Brings what only memory has to a hidden object, and gives the memory back.
+    /// Brings what only memory has to the disk or to a hidden object, and gives the memory back.
     ///
     /// # Errors
     /// [`WriteError::Failed`] when the store does not take it: nothing is lost, and it may be tried again.
@@ -182,6 +182,15 @@ impl Patch {
             return Ok(());
         }
         let _expected = self.context.pool.expect_back();
+        if let Some(disk) = &self.context.disk
+            && let Some(extents) = staged.append(disk, taken.pieces.clone()).await
+        {
+            let mut state = self.lock();
+            if !matches!(state.phase, Phase::Ended(_)) {
+                state.overlay.on_disk(&taken, extents);
+            }
+            return Ok(());
+        }
         let payload = Payload { pieces: taken.pieces.clone(), ..Payload::default() };
         let object = staged.put(self.context.store.as_ref(), self.destination.as_ref(), payload).await?;
         let mut state = self.lock();

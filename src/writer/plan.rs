@@ -174,7 +174,7 @@ mod tests {
         for (range, content) in overlay.runs() {
             origins.extend((0..range.end - range.start).map(|i| match content {
                 Content::Object { at, .. } => Some(at + i),
-                Content::Memory { .. } | Content::Zeros => None,
+                Content::Memory { .. } | Content::Zeros | Content::Disk { .. } => None,
             }));
         }
         origins

@@ -13,6 +13,7 @@ use crate::store::PartNumber;
 use crate::store::Payload;
 use crate::store::Store;
 use crate::store::UploadId;
+use crate::writer::disk::fill;
 use crate::writer::overlay::Piece;
 use crate::writer::perform::abort;
 use crate::writer::perform::sendable;
@@ -29,7 +30,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use tokio::sync::Semaphore;
 
-/// Parts that hold bytes read from objects at the same time: those are in memory beside what was written.
+/// Parts that hold bytes read from objects or the disk at the same time: those are in memory beside what was written.
 const GATHERED_AT_ONCE: usize = 2;
 
 /// Bytes between two ranges of an object that are read and dropped rather than asked for by two requests.
@@ -153,7 +154,7 @@ async fn put_part(
         }
         Part::Send(range) => {
             let pieces = contents.pieces(range);
-            let reads = pieces.iter().any(|piece| matches!(piece, Piece::Object(..)));
+            let reads = pieces.iter().any(|piece| matches!(piece, Piece::Object(..) | Piece::Disk(..)));
             let _one_of_few = if reads { Some(gathering.acquire().await.expect("it is never closed")) } else { None };
             let payload = gather(store, &context.pool, pieces).await?;
             store.put_part(key, upload, number, payload).await
@@ -161,7 +162,7 @@ async fn put_part(
     }
 }
 
-/// The bytes of pieces, those of objects read into memory.
+/// The bytes of pieces, those of objects and on the disk read into memory.
 async fn gather(store: &dyn Store, pool: &Arc<Pool>, pieces: Vec<Piece>) -> Result<Payload, Error> {
     let spans = spans(&pieces);
     let mut payload = Payload::default();
@@ -170,6 +171,7 @@ async fn gather(store: &dyn Store, pool: &Arc<Pool>, pieces: Vec<Piece>) -> Resu
         match piece {
             Piece::Bytes(bytes) => payload.pieces.push(bytes.clone()),
             Piece::Zeros(len) => payload.pieces.extend(zeros(*len)),
+            Piece::Disk(extent, range) => payload.pieces.extend(extent.read_pooled(range.clone(), pool).await?),
             Piece::Object(base, range) => {
                 let known = reads.iter().position(|read| read.covers(base, range));
                 let read = match known {
@@ -229,17 +231,9 @@ impl Read {
         let mut body = store.get_object(&base.key, Some(range.clone()), Some(&base.etag)).await?.body;
         let mut segments: Vec<Segment> = Vec::new();
         while let Some(bytes) = body.next().await {
-            let bytes = bytes?;
-            let mut left = &bytes[..];
-            while !left.is_empty() {
-                if segments.last().is_none_or(|last| last.room() == 0) {
-                    // The number of parts that are gathered bounds it; waiting here for memory of the file that is
-                    // being committed would have no end.
-                    segments.push(pool.overdraw());
-                }
-                let last = segments.last_mut().expect("one was pushed if there was none");
-                left = &left[last.fill(left)..];
-            }
+            // The number of parts that are gathered bounds it; waiting here for memory of the file that is being
+            // committed would have no end.
+            fill(&mut segments, &bytes?, pool);
         }
         let pieces: Vec<Bytes> = segments.into_iter().map(Segment::into_bytes).collect();
         let came: usize = pieces.iter().map(Bytes::len).sum();

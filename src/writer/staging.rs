@@ -1,35 +1,75 @@
-//! Hidden objects that hold bytes of a file which is not committed yet, because memory cannot hold them. They are there
-//! for one version of one file, and go with it; what a crash leaves behind a later mount removes.
+//! What holds bytes of a file which is not committed yet, because memory cannot hold them: a file on local disk where there
+//! is one to be had, and hidden objects. They are there for one version of one file, and go with it; what a crash leaves
+//! behind in the bucket a later mount removes.
 
+use crate::journal::data::DataFile;
 use crate::store::Condition;
 use crate::store::Error;
 use crate::store::Payload;
 use crate::store::Store;
+use crate::writer::disk::Disk;
+use crate::writer::disk::Extent;
 use crate::writer::stream::Base;
 use crate::writer::stream::Destination;
+use bytes::Bytes;
+use std::io;
+use std::sync::Arc;
 use tokio::sync::Mutex;
 use tokio::sync::MutexGuard;
 
-/// Hidden objects of one version, one change at a time.
+/// What one version has, one change at a time.
 #[derive(Default)]
 pub struct Staging {
-    keys: Mutex<Vec<String>>,
+    held: Mutex<Held>,
 }
 
-/// The hidden objects, for who may change them now.
+#[derive(Default)]
+struct Held {
+    keys: Vec<String>,
+    file: Option<Arc<DataFile>>,
+    /// The disk has refused bytes once, and somebody was told.
+    refused: bool,
+}
+
+/// What it has, for who may change it now.
 pub struct Staged<'a> {
-    keys: MutexGuard<'a, Vec<String>>,
+    held: MutexGuard<'a, Held>,
 }
 
 impl Staging {
     /// Waits until nobody else changes them.
     pub async fn lock(&self) -> Staged<'_> {
-        Staged { keys: self.keys.lock().await }
+        Staged { held: self.held.lock().await }
     }
 }
 
 impl Staged<'_> {
-    /// Puts bytes into a new one.
+    /// Appends bytes to the file on the disk, which is made if there is none yet. `None` when the disk does not take them;
+    /// the log says so once.
+    pub async fn append(&mut self, disk: &Disk, pieces: Vec<Bytes>) -> Option<Vec<(u64, Arc<Extent>)>> {
+        let (known, disk) = (self.held.file.clone(), disk.clone());
+        let appended = tokio::task::spawn_blocking(move || {
+            let file = match known {
+                Some(file) => file,
+                None => Arc::new(disk.begin()?),
+            };
+            Ok((Extent::append(&file, &pieces)?, file))
+        });
+        match appended.await.map_err(io::Error::other).flatten() {
+            Ok((extents, file)) => {
+                self.held.file = Some(file);
+                Some(extents)
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.held.refused, true) {
+                    tracing::warn!(%error, "the journal directory takes no more; changed files go to hidden objects instead");
+                }
+                None
+            }
+        }
+    }
+
+    /// Puts bytes into a new hidden object.
     ///
     /// # Errors
     /// What the store answers.
@@ -42,14 +82,15 @@ impl Staged<'_> {
         let (key, headers) = destination.stage();
         let size = payload.len();
         // Noted before: without an answer it may be there all the same.
-        self.keys.push(key.clone());
+        self.held.keys.push(key.clone());
         let etag = store.put_object(&key, payload, &headers, &Condition::None).await?;
         Ok(Base { key, etag, size })
     }
 
-    /// Removes all of them.
+    /// Removes everything.
     pub async fn discard(&mut self, store: &dyn Store) {
-        let keys = std::mem::take(&mut *self.keys);
+        let Held { keys, file, .. } = std::mem::take(&mut *self.held);
+        drop(file);
         let failed = match &keys[..] {
             [] => Ok(Vec::new()),
             [key] => store.delete_object(key).await.map(|()| Vec::new()),

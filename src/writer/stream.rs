@@ -11,6 +11,7 @@ use crate::store::Headers;
 use crate::store::Kind;
 use crate::store::Op;
 use crate::store::Store;
+use crate::writer::disk::Disk;
 use crate::writer::overlay::Overlay;
 use crate::writer::perform;
 use crate::writer::schedule::Schedule;
@@ -40,6 +41,8 @@ pub struct Context {
     pub schedule: Schedule,
     /// Requests of one stream at the same time.
     pub in_flight_max: usize,
+    /// Where bytes of changed files go that memory cannot hold; to hidden objects if `None`.
+    pub disk: Option<Disk>,
 }
 
 /// Where a stream's bytes will go, asked when the first request must know it. Answers may change until then.

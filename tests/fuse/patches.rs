@@ -152,3 +152,29 @@ fn what_no_object_can_be_is_refused_and_loses_nothing() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "old contents");
     seen.mounted.unmount();
 }
+
+#[test]
+fn what_memory_cannot_hold_goes_to_a_local_directory_and_leaves_nothing_there() {
+    let home = tempfile::TempDir::new().unwrap();
+    let dir = home.path().join("made/for/it");
+    let seen = Seen::new(&["--part-size", "5MiB", "--memory-limit", "16MiB", "--journal-dir", dir.to_str().unwrap()]);
+    let mut whole = noise(60 * MIB, 1);
+    seen.put("large", &whole);
+    let before = seen.backend.requests("PutObject") + seen.backend.requests("UploadPart");
+    let file = File::options().read(true).write(true).open(seen.mounted.join("large")).unwrap();
+    // From the end to the beginning, every other megabyte: much more than memory has.
+    for (at, piece) in (0..60 * MIB).step_by(2 * MIB).rev().zip(noise(30 * MIB, 2).chunks(MIB)) {
+        file.write_all_at(piece, at as u64).unwrap();
+        whole[at..at + MIB].copy_from_slice(piece);
+    }
+    let mut read = vec![0; 3 * MIB];
+    file.read_exact_at(&mut read, 10 * MIB as u64 + 5).unwrap();
+    assert!(read == whole[10 * MIB + 5..13 * MIB + 5]);
+    let sent = seen.backend.requests("PutObject") + seen.backend.requests("UploadPart") - before;
+    assert_eq!(sent, 0, "nothing goes to the bucket before the close");
+    drop(file);
+    assert!(seen.bytes("large").unwrap() == whole);
+    assert_eq!((seen.keys(), seen.uploads()), (vec!["large".to_owned()], 0));
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+    seen.mounted.unmount();
+}

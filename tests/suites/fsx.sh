@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # fsx on a mount of the bundled backend: random reads, writes, truncations, mappings, holes and copies within one file,
-# each read compared with what was written. Once with the default memory and once with little, so that extents spill.
+# each read compared with what was written. Once with the default memory and with little, so that extents spill: to hidden
+# objects, and to local disk.
 #
 #   tests/suites/fsx.sh [OPERATIONS] [SEED..]     default: 100000 operations, three seeds drawn anew
 #   FSX_ONLY=read,write,..                        weighs all other operations with nothing
@@ -52,3 +53,5 @@ run "files of 256 KiB" $((256 << 10)) $((64 << 10)) "$operations"
 run "files of 15 MiB" $(((15 << 20) - 321)) $((1 << 20)) $((operations / 20)) --part-size 5MiB
 run "files of 48 MiB in 16 MiB of memory" $(((48 << 20) - 321)) $((2 << 20)) $((operations / 50)) \
     --part-size 5MiB --memory-limit 16MiB
+run "files of 48 MiB in 16 MiB of memory and a local directory" $(((48 << 20) - 321)) $((2 << 20)) $((operations / 50)) \
+    --part-size 5MiB --memory-limit 16MiB --journal-dir "$suite_home/spilled"

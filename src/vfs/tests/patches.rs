@@ -23,6 +23,7 @@ use crate::vfs::transfer::Place;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -365,9 +366,9 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Parts of 1 KiB, and less memory than the file may have.
-fn tiny(facts: &Facts) -> Mounted {
+fn tiny(facts: &Facts, journal_dir: Option<PathBuf>) -> Mounted {
     let facts = Facts { part_bytes_min: 1024, part_bytes_max: 16 << 10, ..facts.clone() };
-    let options = Options { part_bytes: 2048, memory_limit: 2 * MIB, ..Options::default() };
+    let options = Options { part_bytes: 2048, memory_limit: 2 * MIB, journal_dir, ..Options::default() };
     Mounted::over(Arc::new(Memory::with_facts(facts)), options)
 }
 
@@ -393,8 +394,8 @@ async fn copy(
     Ok(())
 }
 
-async fn play(facts: &Facts, steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let mounted = tiny(facts);
+async fn play(facts: &Facts, journal_dir: Option<PathBuf>, steps: Vec<Step>) -> Result<(), TestCaseError> {
+    let mounted = tiny(facts, journal_dir);
     mounted.write("f", b"").await.unwrap();
     let (mut model, mut seed) = (Vec::new(), 0u8);
     let (mut handle, mut reader) = (mounted.open("f", BOTH).await.unwrap(), mounted.open("f", READ).await.unwrap());
@@ -460,6 +461,7 @@ proptest! {
     fn a_file_is_what_was_done_to_it_in_any_store(
         steps in proptest::collection::vec(step(), 1..40),
         lacks in 0..4,
+        disk in any::<bool>(),
     ) {
         let facts = match lacks {
             0 => Facts::S3,
@@ -467,6 +469,8 @@ proptest! {
             2 => Facts { copy_part: false, ..Facts::S3 },
             _ => Facts { equal_parts: true, ..Facts::S3 },
         };
-        tokio::runtime::Runtime::new().unwrap().block_on(play(&facts, steps))?;
+        let home = tempfile::TempDir::new().unwrap();
+        let dir = disk.then(|| home.path().to_owned());
+        tokio::runtime::Runtime::new().unwrap().block_on(play(&facts, dir, steps))?;
     }
 }

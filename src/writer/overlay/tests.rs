@@ -44,6 +44,7 @@ pub fn bytes_of(pieces: &[Piece], objects: &[(Base, Vec<u8>)]) -> Vec<u8> {
         match piece {
             Piece::Bytes(bytes) => whole.extend_from_slice(bytes),
             Piece::Zeros(len) => whole.resize(whole.len() + usize::try_from(*len).unwrap(), 0),
+            Piece::Disk(..) => unreachable!("nothing here spills"),
             Piece::Object(base, range) => {
                 let object = objects.iter().find(|(known, _)| known == base).unwrap();
                 whole.extend_from_slice(
@@ -131,4 +132,24 @@ fn no_more_memory_is_taken_than_may_be() {
     assert_eq!(other.write(0, &[1; 64], 64), 48, "what is free");
     overlay.truncate(0);
     assert_eq!(overlay.memory_bytes(), 0, "an empty file holds nothing");
+}
+
+#[test]
+fn what_is_written_while_bytes_are_brought_elsewhere_stays_in_memory() {
+    let pool = Pool::with_segments(64, 8);
+    let mut overlay = Overlay::new(Arc::clone(&pool));
+    overlay.write(0, b"aaaa", 64);
+    overlay.write(20, b"bbbb", 64);
+    let taken = overlay.take_dirty();
+    // To the beginning of other memory, where what was taken last was not at the beginning of its own.
+    overlay.write(40, b"cccc", 64);
+    overlay.write(21, b"d", 64);
+    overlay.staged(&taken, object(1, taken.bytes).0);
+    let objects = [(object(1, taken.bytes).0, taken.pieces.concat())];
+    let mut want = vec![0; 44];
+    for (at, bytes) in [(0, &b"aaaa"[..]), (20, b"bdbb"), (40, b"cccc")] {
+        want[at..at + 4].copy_from_slice(bytes);
+    }
+    assert_eq!(bytes_of(&overlay.pieces(0..u64::MAX), &objects), want);
+    assert_eq!(overlay.dirty_bytes(), 5);
 }

@@ -7,6 +7,7 @@ use crate::store::Headers;
 use crate::store::Store;
 use crate::store::memory::Lost;
 use crate::store::memory::Memory;
+use crate::writer::disk::Disk;
 use crate::writer::schedule::Schedule;
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -26,9 +27,13 @@ impl Destination for Fixed {
 }
 
 fn context(store: &Arc<Memory>) -> Arc<Context> {
+    context_over(store, None)
+}
+
+fn context_over(store: &Arc<Memory>, disk: Option<Disk>) -> Arc<Context> {
     let schedule = Schedule::new(store.facts(), 8 * MIB, 8 * MIB);
     let store: Arc<dyn Store> = store.clone();
-    Arc::new(Context { store, pool: Pool::new(64 * MIB), runtime: Handle::current(), schedule, in_flight_max: 4 })
+    Arc::new(Context { store, pool: Pool::new(64 * MIB), runtime: Handle::current(), schedule, in_flight_max: 4, disk })
 }
 
 fn pattern(len: u64) -> Bytes {
@@ -168,10 +173,12 @@ fn staged(store: &Memory) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_memory_cannot_hold_goes_through_hidden_objects() {
-    for (name, store) in stores() {
+async fn what_memory_cannot_hold_goes_through_hidden_objects_or_a_disk() {
+    let home = tempfile::TempDir::new().unwrap();
+    let disks = [None, Some(Disk::new(home.path()))];
+    for ((name, store), disk) in disks.iter().flat_map(|disk| stores().into_iter().map(move |store| (store, disk))) {
         let base = object(&store, "k", 30 * MIB).await;
-        let context = context(&store);
+        let context = context_over(&store, disk.clone());
         let patch = Patch::over(Arc::clone(&context), Arc::new(Fixed), base.clone());
         let mut whole = pattern(30 * MIB).to_vec();
         let piece = vec![7; 256 << 10];
@@ -191,13 +198,54 @@ async fn what_memory_cannot_hold_goes_through_hidden_objects() {
                 assert!(context.pool.used_bytes() <= patch.memory_bytes_max(), "{name}: {round}");
             }
         }
-        assert!(staged(&store).len() > 2, "{name}: it has spilled");
+        assert_eq!(staged(&store).len() > 2, disk.is_none(), "{name}: it has spilled");
         assert!(store.bytes("k").unwrap() == pattern(30 * MIB), "{name}: nothing is published before");
         patch.commit(Condition::Matches(base.etag)).await.unwrap();
         assert!(store.bytes("k").unwrap() == whole, "{name}");
         assert_eq!((staged(&store), store.uploads_open()), (Vec::new(), 0), "{name}");
         assert_eq!(context.pool.used_bytes(), 0, "{name}");
     }
+}
+
+#[tokio::test]
+async fn what_is_on_the_disk_is_read_when_it_is_sent_and_not_before() {
+    let home = tempfile::TempDir::new().unwrap();
+    let store = Arc::new(Memory::new());
+    let context = context_over(&store, Some(Disk::new(home.path())));
+    let patch = Patch::new(Arc::clone(&context), Arc::new(Fixed), Overlay::new(Arc::clone(&context.pool)));
+    let whole = pattern(100 * MIB);
+    for at in (0..100 * MIB).step_by(4 << 20) {
+        let from = usize::try_from(at).unwrap();
+        assert_eq!(patch.write(Some(at), &whole[from..from + (4 << 20)]).unwrap().1, 4 << 20);
+        patch.spill().await.unwrap();
+    }
+    assert_eq!((context.pool.used_bytes(), patch.unsent_bytes()), (0, 100 * MIB));
+    let mut commit = std::pin::pin!(patch.commit(Condition::None));
+    let mut most = 0;
+    loop {
+        tokio::select! {
+            biased;
+            committed = &mut commit => break drop(committed.unwrap()),
+            () = tokio::task::yield_now() => most = most.max(context.pool.used_bytes()),
+        }
+    }
+    assert!(store.bytes("k").unwrap() == whole);
+    // Two parts of 8 MiB, or what is left after the last of these.
+    assert!(most > 0 && most <= 2 * (8 + 5) * MIB, "{most} bytes in memory at once");
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_nothing_is_made_up_for_by_hidden_objects() {
+    let home = tempfile::NamedTempFile::new().unwrap();
+    let store = Arc::new(Memory::new());
+    let context = context_over(&store, Some(Disk::new(home.path())));
+    let patch = Patch::new(Arc::clone(&context), Arc::new(Fixed), Overlay::new(Arc::clone(&context.pool)));
+    let whole = pattern(2 * MIB);
+    patch.write(Some(0), &whole).unwrap();
+    patch.spill().await.unwrap();
+    assert_eq!((staged(&store).len(), context.pool.used_bytes()), (1, 0));
+    patch.commit(Condition::None).await.unwrap();
+    assert_eq!((store.bytes("k").unwrap(), store.keys()), (whole, vec!["k".to_owned()]));
 }
 
 #[tokio::test]
@@ -295,8 +343,10 @@ proptest! {
         steps in vec((0_u64..400, 0_u64..60, 0_u8..8), 1..40),
         equal_parts in any::<bool>(),
         copy_part in any::<bool>(),
+        disk in any::<bool>(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let home = tempfile::TempDir::new().unwrap();
         runtime.block_on(async {
             let facts = Facts { part_bytes_min: 16, equal_parts, copy_part, ..Facts::S3 };
             let store = Arc::new(Memory::with_facts(facts));
@@ -308,6 +358,7 @@ proptest! {
                 runtime: Handle::current(),
                 schedule,
                 in_flight_max: 2,
+                disk: disk.then(|| Disk::new(home.path())),
             });
             let object = object(&store, "k", base).await;
             let patch = Patch::over(context, Arc::new(Fixed), object.clone());
@@ -348,6 +399,7 @@ proptest! {
                     match piece {
                         Piece::Bytes(bytes) => seen.extend_from_slice(&bytes),
                         Piece::Zeros(len) => seen.resize(seen.len() + usize::try_from(len).unwrap(), 0),
+                        Piece::Disk(extent, range) => seen.extend_from_slice(&extent.read(range).await.unwrap()),
                         Piece::Object(base, range) => {
                             let bytes = store.bytes(&base.key).unwrap();
                             let at = |offset: u64| usize::try_from(offset).unwrap();
@@ -357,6 +409,7 @@ proptest! {
                 }
                 prop_assert!(seen == whole);
             }
+            prop_assert!(!disk || store.keys() == ["k"]);
             patch.commit(Condition::Matches(object.etag)).await.unwrap();
             prop_assert!(store.bytes("k").unwrap() == whole);
             prop_assert_eq!(store.keys(), ["k"]);

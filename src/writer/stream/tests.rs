@@ -24,7 +24,14 @@ impl Destination for Fixed {
 fn context(store: &Arc<Memory>, memory: u64) -> Arc<Context> {
     let store: Arc<dyn Store> = store.clone();
     let schedule = Schedule::new(&Facts::S3, PART, PART);
-    Arc::new(Context { store, pool: Pool::new(memory), runtime: Handle::current(), schedule, in_flight_max: 2 })
+    Arc::new(Context {
+        store,
+        pool: Pool::new(memory),
+        runtime: Handle::current(),
+        schedule,
+        in_flight_max: 2,
+        disk: None,
+    })
 }
 
 fn pattern(len: u64) -> Bytes {

@@ -191,7 +191,14 @@ fn writing(store: Arc<dyn Store>, part_bytes: u64) -> Arc<Context> {
     let facts = Facts { part_bytes_min: part_bytes, ..store.facts().clone() };
     let schedule = Schedule::new(&facts, part_bytes, part_bytes);
     let pool = Pool::new(8 * part_bytes);
-    Arc::new(Context { store, pool, runtime: tokio::runtime::Handle::current(), schedule, in_flight_max: 2 })
+    Arc::new(Context {
+        store,
+        pool,
+        runtime: tokio::runtime::Handle::current(),
+        schedule,
+        in_flight_max: 2,
+        disk: None,
+    })
 }
 
 /// Always the same key.
