@@ -151,9 +151,17 @@ pub struct UploadArgs {
     /// The most memory for file contents under way
     #[arg(long, value_name = "SIZE", default_value = "128MiB")]
     pub memory_limit: ByteSize,
-    /// Keep what memory cannot hold of changed files in this local directory [default: in hidden objects of the bucket]
+    /// When a closed file is safe: once it is in the bucket, or once it is in the journal on local disk, from where it goes
+    /// into the bucket: bucket or journal
+    #[arg(long, value_enum, default_value_t = Durability::Bucket, hide_possible_values = true, value_name = "WHERE")]
+    pub durability: Durability,
+    /// The local directory of the journal; without one, of what memory cannot hold of changed files [default: the journal's
+    /// is beside --state-dir, the rest is in hidden objects of the bucket]
     #[arg(long, value_name = "DIR")]
     pub journal_dir: Option<PathBuf>,
+    /// The most that the journal takes of its disk; writers wait beyond it
+    #[arg(long, value_name = "SIZE", default_value = "10GiB")]
+    pub journal_limit: ByteSize,
     /// Where uploads are remembered, to be cleaned up after a crash [default: /var/lib/brigade for root, else
     /// ~/.local/state/brigade]
     #[arg(long, value_name = "DIR")]
@@ -333,6 +341,15 @@ pub enum Checksum {
     Sha256,
     /// Nothing but the connection's own protection
     None,
+}
+
+/// The values of `--durability`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Durability {
+    /// In the bucket
+    Bucket,
+    /// On local disk first
+    Journal,
 }
 
 /// The values of `--signature`.

@@ -5,6 +5,7 @@ use crate::base::bytesize::ByteSize;
 use crate::base::bytesize::GIB;
 use crate::base::bytesize::MIB;
 use crate::cli::Failure;
+use crate::cli::args;
 use crate::cli::args::CheckArgs;
 use crate::cli::args::MountArgs;
 use crate::cli::args::ServeArgs;
@@ -163,6 +164,13 @@ fn source(typed: &str, store: &StoreArgs) -> Result<(Source, String), Failure> {
 /// The plan of a mount.
 pub fn mount(args: &MountArgs, environment: &Environment) -> Result<Plan, Failure> {
     let (source, prefix) = source(&args.source, &args.store)?;
+    let state_dir = chosen_state_dir(args.uploads.state_dir.as_deref(), environment)?;
+    if args.uploads.durability == args::Durability::Journal && args.uploads.journal_dir.is_none() && state_dir.is_none()
+    {
+        return Err(usage(
+            "--durability journal needs a directory, and you have no home: name one with --journal-dir".to_owned(),
+        ));
+    }
     Ok(Plan {
         vfs: files(args, prefix)?,
         fuse: fuse::Options {
@@ -174,7 +182,8 @@ pub fn mount(args: &MountArgs, environment: &Environment) -> Result<Plan, Failur
         source,
         dir: args.dir.clone(),
         control_dir: environment.control_dir(),
-        state_dir: chosen_state_dir(args.uploads.state_dir.as_deref(), environment)?,
+        state_dir,
+        journal_limit: args.uploads.journal_limit.0,
     })
 }
 
@@ -198,6 +207,10 @@ fn files(args: &MountArgs, prefix: String) -> Result<vfs::Options, Failure> {
         upload_concurrency: uploads.upload_concurrency,
         memory_limit: uploads.memory_limit.0,
         journal_dir: uploads.journal_dir.as_deref().map(absolute).transpose()?,
+        durability: match uploads.durability {
+            args::Durability::Bucket => vfs::Durability::Bucket,
+            args::Durability::Journal => vfs::Durability::Journal,
+        },
     };
     options.check().map_err(usage)?;
     Ok(options)

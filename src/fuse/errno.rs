@@ -26,7 +26,8 @@ pub fn errno(error: &Error) -> Errno {
         Error::BadHandle => Errno::EBADF,
         Error::NoAttribute => Errno::ENODATA,
         Error::NotPermitted(_) => Errno::EPERM,
-        Error::NoRoom => Errno::ENOSPC,
+        Error::NoRoom | Error::DiskFull => Errno::ENOSPC,
+        Error::Journal(_) => Errno::EIO,
         Error::Store(error) => of_store(&error.kind),
     }
 }
@@ -58,7 +59,13 @@ fn of_store(kind: &Kind) -> Errno {
 #[must_use]
 pub fn is_remarkable(error: &Error) -> bool {
     match error {
-        Error::Access(_) | Error::Store(_) | Error::TooLarge | Error::MetadataTooLarge | Error::BeingWritten => true,
+        Error::Access(_)
+        | Error::Store(_)
+        | Error::TooLarge
+        | Error::MetadataTooLarge
+        | Error::BeingWritten
+        | Error::DiskFull
+        | Error::Journal(_) => true,
         Error::NotFound
         | Error::Exists
         | Error::NotDirectory

@@ -20,6 +20,7 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -33,7 +34,8 @@ const HEADER: u64 = HEADER_BYTES as u64;
 /// A draft's data.
 #[derive(Debug)]
 pub struct DataFile {
-    file: File,
+    /// Open while somebody needs it: drafts that wait for the bucket may be many.
+    file: Mutex<Option<Arc<File>>>,
     directory: PathBuf,
     id: DraftId,
     inner: Mutex<Inner>,
@@ -52,11 +54,41 @@ struct Inner {
     named: bool,
 }
 
+/// The number of those that have none.
+const NAMELESS: DraftId = DraftId(u64::MAX);
+
 fn file_name(id: DraftId) -> String {
     format!("data-{:020}", id.0)
 }
 
 impl DataFile {
+    fn build(file: File, directory: &Path, id: DraftId, inner: Inner) -> Self {
+        let file = Mutex::new(Some(Arc::new(file)));
+        Self { file, directory: directory.to_owned(), id, inner: Mutex::new(inner) }
+    }
+
+    /// Whose it is; `None` if it has no name.
+    #[must_use]
+    pub fn id(&self) -> Option<DraftId> {
+        (self.id != NAMELESS).then_some(self.id)
+    }
+
+    /// Nobody needs it for a while: its descriptor is closed until somebody does. It must keep its name until then.
+    pub fn rest(&self) {
+        if self.id().is_some() {
+            self.file.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+    }
+
+    fn file(&self) -> io::Result<Arc<File>> {
+        let mut open = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = &*open {
+            return Ok(Arc::clone(file));
+        }
+        let file = File::options().read(true).write(true).open(self.directory.join(file_name(self.id)))?;
+        Ok(Arc::clone(open.insert(Arc::new(file))))
+    }
+
     /// Makes it, empty. What a draft of that number has left behind goes.
     ///
     /// # Errors
@@ -65,7 +97,7 @@ impl DataFile {
         let mut options = File::options();
         options.create(true).truncate(true).read(true).write(true).mode(0o600);
         let file = options.open(directory.join(file_name(id)))?;
-        Ok(Self { file, directory: directory.to_owned(), id, inner: Mutex::default() })
+        Ok(Self::build(file, directory, id, Inner::default()))
     }
 
     /// Makes one that has no name and so no number: it is gone with the process, or when it is dropped. Makes the
@@ -88,7 +120,7 @@ impl DataFile {
             }
             Err(errno) => return Err(errno.into()),
         };
-        Ok(Self { file, directory: directory.to_owned(), id: DraftId(u64::MAX), inner: Mutex::default() })
+        Ok(Self::build(file, directory, NAMELESS, Inner::default()))
     }
 
     /// Opens what a crash has left: frames up to the first that has no good header.
@@ -111,7 +143,7 @@ impl DataFile {
             inner.payloads.push(begin..end);
             inner.end = end;
         }
-        Ok(Self { file, directory: directory.to_owned(), id, inner: Mutex::new(inner) })
+        Ok(Self::build(file, directory, id, inner))
     }
 
     /// The drafts that have data here.
@@ -146,31 +178,18 @@ impl DataFile {
     pub fn append(&self, bytes: &[u8]) -> io::Result<u64> {
         let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "more than 4 GiB at once");
         let header = Header::of(KIND, bytes).ok_or_else(too_long)?;
+        let file = self.file()?;
         let mut inner = self.lock();
         let begin = inner.end + HEADER;
         let end = begin + u64::from(header.payload_bytes);
         if end > inner.promised {
-            inner.promised = self.promise(inner.end, end)?;
+            inner.promised = promise(&file, inner.end, end)?;
         }
-        self.file.write_all_at(&header.encode(), inner.end)?;
-        self.file.write_all_at(bytes, begin)?;
+        file.write_all_at(&header.encode(), inner.end)?;
+        file.write_all_at(bytes, begin)?;
         inner.end = end;
         inner.payloads.push(begin..end);
         Ok(begin)
-    }
-
-    // Asks for more than is needed now, and for just that if it is too much.
-    fn promise(&self, from: u64, to: u64) -> io::Result<u64> {
-        for end in [to.next_multiple_of(AHEAD_BYTES), to] {
-            match fallocate(&self.file, FallocateFlags::KEEP_SIZE, from, end - from) {
-                Ok(()) => return Ok(end),
-                // A file system that promises nothing tells with the write.
-                Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => return Ok(u64::MAX),
-                Err(rustix::io::Errno::NOSPC) if end != to => {}
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-        Err(rustix::io::Errno::NOSPC.into())
     }
 
     /// Bytes that were appended, within one append.
@@ -183,8 +202,14 @@ impl DataFile {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no {len} bytes at {at}")));
         }
         let mut out = vec![0; len];
-        self.file.read_exact_at(&mut out, at)?;
+        self.file()?.read_exact_at(&mut out, at)?;
         Ok(out.into())
+    }
+
+    /// The whole append that a byte lies in.
+    #[must_use]
+    pub fn append_at(&self, at: u64) -> Option<Range<u64>> {
+        self.payload_of(at).filter(|payload| at < payload.end)
     }
 
     fn payload_of(&self, at: u64) -> Option<Range<u64>> {
@@ -205,7 +230,10 @@ impl DataFile {
             }
             inner.named
         };
-        let done = self.file.sync_data().and_then(|()| if named { Ok(()) } else { directory::sync(&self.directory) });
+        let done = self
+            .file()
+            .and_then(|file| file.sync_data())
+            .and_then(|()| if named { Ok(()) } else { directory::sync(&self.directory) });
         let mut inner = self.lock();
         match &done {
             Ok(()) => inner.named = true,
@@ -233,7 +261,7 @@ impl DataFile {
     /// [`io::ErrorKind::InvalidData`] when something is missing or was changed; others when the disk fails.
     pub fn verify(&self, needed: &[Range<u64>]) -> io::Result<()> {
         let damaged = |at: u64| io::Error::new(io::ErrorKind::InvalidData, format!("the data at {at} is damaged"));
-        let mut last_good = None;
+        let (file, mut last_good) = (self.file()?, None);
         for range in needed {
             let payload = self.payload_of(range.start).filter(|payload| range.end <= payload.end);
             let payload = payload.ok_or_else(|| damaged(range.start))?;
@@ -241,9 +269,9 @@ impl DataFile {
                 continue;
             }
             let mut header = [0; HEADER_BYTES];
-            self.file.read_exact_at(&mut header, payload.start - HEADER)?;
+            file.read_exact_at(&mut header, payload.start - HEADER)?;
             let mut bytes = vec![0; usize::try_from(payload.end - payload.start).map_err(io::Error::other)?];
-            self.file.read_exact_at(&mut bytes, payload.start)?;
+            file.read_exact_at(&mut bytes, payload.start)?;
             if Header::decode(&header).is_none_or(|header| header.crc != frame::crc32c(&bytes)) {
                 return Err(damaged(payload.start));
             }
@@ -265,9 +293,10 @@ impl DataFile {
             let inside = inner.payloads[first..].iter().take_while(inside);
             inside.filter(|payload| !payload.is_empty()).cloned().collect()
         };
+        let file = if whole.is_empty() { return Ok(()) } else { self.file()? };
         for payload in whole {
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            match fallocate(&self.file, flags, payload.start, payload.end - payload.start) {
+            match fallocate(&*file, flags, payload.start, payload.end - payload.start) {
                 Ok(()) => {}
                 Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => return Ok(()),
                 Err(errno) => return Err(errno.into()),
@@ -276,15 +305,21 @@ impl DataFile {
         Ok(())
     }
 
-    /// Removes it.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn remove(self) -> io::Result<()> {
-        Self::remove_id(&self.directory, self.id)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+// Asks for more than is needed now, and for just that if it is too much.
+fn promise(file: &File, from: u64, to: u64) -> io::Result<u64> {
+    for end in [to.next_multiple_of(AHEAD_BYTES), to] {
+        match fallocate(file, FallocateFlags::KEEP_SIZE, from, end - from) {
+            Ok(()) => return Ok(end),
+            // A file system that promises nothing tells with the write.
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => return Ok(u64::MAX),
+            Err(rustix::io::Errno::NOSPC) if end != to => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Err(rustix::io::Errno::NOSPC.into())
 }

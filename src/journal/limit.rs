@@ -1,8 +1,5 @@
-//! How much of the disk a journal may take: `--journal-limit`. Who finds it full waits, or is told to commit first.
-//!
-//! Only a draft that holds nothing waits: what it waits for is held by others, which can be stored without it. One that
-//! holds something may be what the others wait for, so it is told to commit, which frees what it holds; this also keeps a
-//! draft that alone is larger than the limit from waiting for itself.
+//! How much of the disk a journal may take: `--journal-limit`. Who finds it full waits while anything is on its way into
+//! the bucket, which will free what it holds. When nothing is, waiting would have no end.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -11,37 +8,30 @@ use std::sync::PoisonError;
 use tokio::sync::Notify;
 
 /// Bytes of a journal.
+#[derive(Debug)]
 pub struct Limit {
     max: u64,
     taken: Mutex<Taken>,
     freed: Notify,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Taken {
     bytes: u64,
-    waiting: usize,
+    leaving: usize,
 }
 
-/// What came of asking for room.
+/// Bytes that are taken until this is dropped.
 #[derive(Debug)]
-pub enum Room {
-    /// There is room; it is taken until the hold is dropped.
-    Held(Hold),
-    /// Commit the draft, let its holds go, and begin anew.
-    CommitFirst,
-}
-
-/// Bytes that are taken.
 pub struct Hold {
     limit: Arc<Limit>,
     bytes: u64,
 }
 
-impl std::fmt::Debug for Hold {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Hold({})", self.bytes)
-    }
+/// A draft that is on its way into the bucket as long as this lives.
+#[derive(Debug)]
+pub struct Leaving {
+    limit: Arc<Limit>,
 }
 
 impl Limit {
@@ -51,34 +41,27 @@ impl Limit {
         Arc::new(Self { max, taken: Mutex::default(), freed: Notify::new() })
     }
 
-    /// Room for `bytes` more of a draft that holds `held` already. More than the limit at once is given when nothing
-    /// else is held: it could never be had otherwise.
-    pub async fn reserve(self: &Arc<Self>, held: u64, bytes: u64) -> Room {
-        let mut waits: Option<Waits> = None;
+    /// Waits until there is room. `false` when there is none and nothing is on its way to make any. What is taken next may
+    /// go beyond the limit by as much as is taken at a time. To be called without any lock that a commit needs.
+    pub async fn room(&self) -> bool {
         loop {
-            let freed = self.freed.notified();
-            tokio::pin!(freed);
+            let mut freed = std::pin::pin!(self.freed.notified());
             // Before looking, so that what is freed after the look is heard of.
             freed.as_mut().enable();
             {
-                let mut taken = self.lock();
-                if taken.bytes == 0 || taken.bytes.saturating_add(bytes) <= self.max {
-                    taken.bytes = taken.bytes.saturating_add(bytes);
-                    return Room::Held(Hold { limit: Arc::clone(self), bytes });
+                let taken = self.lock();
+                if taken.bytes < self.max {
+                    return true;
                 }
-                if held > 0 {
-                    return Room::CommitFirst;
-                }
-                if waits.is_none() {
-                    taken.waiting += 1;
-                    waits = Some(Waits(self));
+                if taken.leaving == 0 {
+                    return false;
                 }
             }
             freed.await;
         }
     }
 
-    /// What recovered drafts hold, whatever the limit says.
+    /// Takes bytes, whatever the limit says.
     #[must_use]
     pub fn take(self: &Arc<Self>, bytes: u64) -> Hold {
         let mut taken = self.lock();
@@ -87,28 +70,21 @@ impl Limit {
         Hold { limit: Arc::clone(self), bytes }
     }
 
+    /// A draft sets out for the bucket.
+    #[must_use]
+    pub fn leave(self: &Arc<Self>) -> Leaving {
+        self.lock().leaving += 1;
+        Leaving { limit: Arc::clone(self) }
+    }
+
     /// Bytes taken now.
     #[must_use]
     pub fn taken(&self) -> u64 {
         self.lock().bytes
     }
 
-    /// How many wait. While any does, open files that nobody writes to should be committed.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.lock().waiting
-    }
-
     fn lock(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-struct Waits<'a>(&'a Limit);
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.lock().waiting -= 1;
     }
 }
 
@@ -119,41 +95,36 @@ impl Drop for Hold {
     }
 }
 
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.limit.lock().leaving -= 1;
+        self.limit.freed.notify_waiters();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use futures_util::FutureExt;
 
-    fn held(room: Option<Room>) -> Hold {
-        match room {
-            Some(Room::Held(hold)) => hold,
-            other => panic!("{other:?}"),
-        }
-    }
-
     #[test]
-    fn a_draft_that_holds_nothing_waits_and_one_that_holds_something_commits() {
+    fn who_finds_it_full_waits_while_something_leaves() {
         let limit = Limit::new(10);
-        let first = held(limit.reserve(0, 8).now_or_never());
-        assert!(matches!(limit.reserve(8, 3).now_or_never(), Some(Room::CommitFirst)));
-        let mut waits = Box::pin(limit.reserve(0, 3));
-        assert!(waits.as_mut().now_or_never().is_none());
-        assert_eq!((limit.taken(), limit.waiting()), (8, 1));
+        assert_eq!(limit.room().now_or_never(), Some(true));
+        let first = limit.take(8);
+        let second = limit.take(4);
+        assert_eq!((limit.taken(), limit.room().now_or_never()), (12, Some(false)), "nothing leaves");
+        let leaving = limit.leave();
+        let mut waits = Box::pin(limit.room());
+        assert_eq!(waits.as_mut().now_or_never(), None);
         drop(first);
-        let second = held(waits.as_mut().now_or_never());
-        drop(waits);
-        assert_eq!((limit.taken(), limit.waiting()), (3, 0));
+        assert_eq!(waits.now_or_never(), Some(true));
+        let _third = limit.take(20);
+        let mut waits = Box::pin(limit.room());
+        assert_eq!(waits.as_mut().now_or_never(), None);
+        drop(leaving);
+        assert_eq!(waits.now_or_never(), Some(false), "nothing leaves any more");
         drop(second);
-        assert_eq!(limit.taken(), 0);
-    }
-
-    #[test]
-    fn more_than_the_limit_is_given_to_who_is_alone() {
-        let limit = Limit::new(10);
-        let all = held(limit.reserve(0, 25).now_or_never());
-        assert!(limit.reserve(0, 1).now_or_never().is_none());
-        assert_eq!(limit.waiting(), 0, "who went away does not wait");
-        drop(all);
-        held(limit.reserve(0, 1).now_or_never());
+        assert_eq!(limit.taken(), 20);
     }
 }

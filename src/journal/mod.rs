@@ -80,6 +80,22 @@ impl Journal {
         self.note(Record::Sealed(Box::new(sealed))).await
     }
 
+    /// Appends a record that outlives this process, and the machine from the next [`note`](Self::note) on.
+    ///
+    /// # Errors
+    /// When the disk is full or fails.
+    pub fn append(&self, record: &Record) -> io::Result<()> {
+        self.log.append(record)
+    }
+
+    /// Returns when everything that was appended is on the disk.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn sync(&self) -> io::Result<()> {
+        self.log.sync().await
+    }
+
     /// Appends a record; when this returns it is on the disk.
     ///
     /// # Errors
@@ -89,13 +105,21 @@ impl Journal {
         self.log.sync().await
     }
 
+    /// Removes the data of a draft that was never sealed.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn remove(&self, draft: DraftId) -> io::Result<()> {
+        DataFile::remove_id(self.directory.path(), draft)
+    }
+
     /// A draft is done with, stored or dropped (`record` says which): first the record, then its data goes.
     ///
     /// # Errors
     /// When the disk fails.
     pub async fn finish(&self, record: Record, draft: DraftId) -> io::Result<()> {
         self.note(record).await?;
-        DataFile::remove_id(self.directory.path(), draft)
+        self.remove(draft)
     }
 }
 

@@ -22,7 +22,7 @@ pub struct AttemptId(pub u64);
 /// Where a run of bytes of a draft is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum From {
+pub enum Place {
     /// In the draft's data file, at this offset.
     Data(u64),
     /// Zeros that nobody wrote.
@@ -37,6 +37,9 @@ pub enum From {
         at: u64,
         /// Bytes of the whole object.
         size: u64,
+        /// Whether it is hidden, and there for this draft only.
+        #[serde(default)]
+        staged: bool,
     },
 }
 
@@ -48,7 +51,7 @@ pub struct Run {
     /// Bytes.
     pub len: u64,
     /// Where they are.
-    pub from: From,
+    pub at: Place,
 }
 
 /// Under which condition a draft may be published.
@@ -62,19 +65,14 @@ pub enum Expect {
     Absent,
     /// The object there has this tag.
     Matches(ETag),
-    /// What is there is what that draft became, which was not stored when this one was sealed.
-    Follows(DraftId),
 }
 
-impl Expect {
-    /// As the store takes it; `None` while a draft that goes before is not stored.
-    #[must_use]
-    pub fn condition(&self) -> Option<Condition> {
-        match self {
-            Self::Anything => Some(Condition::None),
-            Self::Absent => Some(Condition::Absent),
-            Self::Matches(etag) => Some(Condition::Matches(etag.clone())),
-            Self::Follows(_) => None,
+impl From<Condition> for Expect {
+    fn from(condition: Condition) -> Self {
+        match condition {
+            Condition::None => Self::Anything,
+            Condition::Absent => Self::Absent,
+            Condition::Matches(etag) => Self::Matches(etag),
         }
     }
 }
@@ -118,6 +116,22 @@ pub enum Record {
         /// The condition there.
         expect: Expect,
     },
+    /// The attributes of a draft have changed.
+    Described {
+        /// Which.
+        draft: DraftId,
+        /// What is kept with the object.
+        headers: Headers,
+    },
+    /// An upload of a draft was begun: its parts need not be sent again.
+    Uploading {
+        /// Which.
+        draft: DraftId,
+        /// The upload's id at the store.
+        upload: String,
+        /// Its key.
+        key: String,
+    },
     /// A draft is no longer wanted: its file was removed.
     Dropped {
         /// Which.
@@ -145,9 +159,6 @@ pub enum Record {
         attempt: AttemptId,
         /// Its id at the store.
         upload: String,
-        /// The draft that it is to become, where that is known.
-        #[serde(default)]
-        draft: Option<DraftId>,
     },
     /// It is completed or aborted, or was surely never begun.
     UploadEnded {

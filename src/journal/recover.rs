@@ -2,7 +2,6 @@
 
 use crate::journal::record::AttemptId;
 use crate::journal::record::DraftId;
-use crate::journal::record::Expect;
 use crate::journal::record::Record;
 use crate::journal::record::Sealed;
 use std::collections::BTreeMap;
@@ -16,15 +15,24 @@ pub struct OpenUpload {
     pub at_ms: u64,
     /// Its id; `None` if the answer never came.
     pub upload: Option<String>,
-    /// The draft that it is to become.
-    pub draft: Option<DraftId>,
+}
+
+/// A draft that is acknowledged and not stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its place in the order of acknowledgement.
+    place: u64,
+    /// What was acknowledged.
+    pub sealed: Sealed,
+    /// The key and the id of an upload of these very bytes, if one was begun.
+    pub upload: Option<(String, String)>,
 }
 
 /// What a log amounts to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// The drafts that are acknowledged and not stored, each with its place in the order of acknowledgement.
-    pub drafts: BTreeMap<DraftId, (u64, Sealed)>,
+    /// The drafts that are acknowledged and not stored.
+    pub drafts: BTreeMap<DraftId, Kept>,
     /// The uploads that have not ended.
     pub uploads: BTreeMap<AttemptId, OpenUpload>,
     /// The number of the next draft.
@@ -45,33 +53,39 @@ impl State {
             }
             Record::Sealed(sealed) => {
                 self.next_draft = self.next_draft.max(sealed.draft.0 + 1);
-                self.drafts.insert(sealed.draft, (self.applied, Sealed::clone(sealed)));
+                let kept = Kept { place: self.applied, sealed: Sealed::clone(sealed), upload: None };
+                self.drafts.insert(sealed.draft, kept);
             }
             Record::Moved { draft, key, expect } => {
-                if let Some((place, sealed)) = self.drafts.get_mut(draft) {
-                    *place = self.applied;
-                    sealed.key.clone_from(key);
-                    sealed.expect.clone_from(expect);
+                if let Some(kept) = self.drafts.get_mut(draft) {
+                    (kept.place, kept.upload) = (self.applied, None);
+                    kept.sealed.key.clone_from(key);
+                    kept.sealed.expect.clone_from(expect);
                 }
             }
-            Record::Dropped { draft } => {
-                if let Some((_, gone)) = self.drafts.remove(draft) {
-                    self.settle(*draft, &gone.expect);
+            Record::Described { draft, headers } => {
+                if let Some(kept) = self.drafts.get_mut(draft) {
+                    // An upload has the headers that it was begun with.
+                    kept.upload = None;
+                    kept.sealed.headers.clone_from(headers);
                 }
             }
-            Record::Stored { draft, etag } => {
+            Record::Uploading { draft, upload, key } => {
+                if let Some(kept) = self.drafts.get_mut(draft) {
+                    kept.upload = Some((key.clone(), upload.clone()));
+                }
+            }
+            Record::Dropped { draft } | Record::Stored { draft, .. } => {
                 self.drafts.remove(draft);
-                self.settle(*draft, &Expect::Matches(etag.clone()));
             }
             Record::UploadIntended { attempt, key, at_ms } => {
                 self.next_attempt = self.next_attempt.max(attempt.0 + 1);
-                let open = OpenUpload { key: key.clone(), at_ms: *at_ms, upload: None, draft: None };
+                let open = OpenUpload { key: key.clone(), at_ms: *at_ms, upload: None };
                 self.uploads.insert(*attempt, open);
             }
-            Record::UploadBegun { attempt, upload, draft } => {
+            Record::UploadBegun { attempt, upload } => {
                 if let Some(open) = self.uploads.get_mut(attempt) {
                     open.upload = Some(upload.clone());
-                    open.draft = *draft;
                 }
             }
             Record::UploadEnded { attempt } => {
@@ -80,21 +94,12 @@ impl State {
         }
     }
 
-    // Whoever waits for a draft learns what is there instead of it.
-    fn settle(&mut self, gone: DraftId, expect: &Expect) {
-        for (_, sealed) in self.drafts.values_mut() {
-            if sealed.expect == Expect::Follows(gone) {
-                sealed.expect.clone_from(expect);
-            }
-        }
-    }
-
     /// The drafts in the order in which they are to be published.
     #[must_use]
-    pub fn in_order(&self) -> Vec<&Sealed> {
+    pub fn in_order(&self) -> Vec<&Kept> {
         let mut all: Vec<_> = self.drafts.values().collect();
-        all.sort_by_key(|(place, _)| *place);
-        all.into_iter().map(|(_, sealed)| sealed).collect()
+        all.sort_by_key(|kept| kept.place);
+        all
     }
 
     /// The shortest log that amounts to the same.
@@ -104,10 +109,15 @@ impl State {
         for (attempt, open) in &self.uploads {
             out.push(Record::UploadIntended { attempt: *attempt, key: open.key.clone(), at_ms: open.at_ms });
             if let Some(upload) = &open.upload {
-                out.push(Record::UploadBegun { attempt: *attempt, upload: upload.clone(), draft: open.draft });
+                out.push(Record::UploadBegun { attempt: *attempt, upload: upload.clone() });
             }
         }
-        out.extend(self.in_order().into_iter().map(|sealed| Record::Sealed(Box::new(sealed.clone()))));
+        for Kept { sealed, upload, .. } in self.in_order() {
+            out.push(Record::Sealed(Box::new(sealed.clone())));
+            if let Some((key, upload)) = upload {
+                out.push(Record::Uploading { draft: sealed.draft, upload: upload.clone(), key: key.clone() });
+            }
+        }
         out
     }
 }

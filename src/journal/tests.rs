@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::journal::record::Expect;
-use crate::journal::record::From;
+use crate::journal::record::Place;
 use crate::journal::record::Run;
 use crate::store::Headers;
 use crate::wire::etag::ETag;
@@ -47,11 +47,12 @@ fn step() -> impl Strategy<Value = Step> {
 /// What a draft's file reads as: key and bytes, checked against damage.
 fn contents(journal: &Journal) -> Vec<(DraftId, String, Vec<u8>)> {
     let state = journal.state();
-    let read = |sealed: &&Sealed| {
+    let read = |kept: &&recover::Kept| {
+        let sealed = &kept.sealed;
         let data = journal.data(sealed.draft).unwrap();
         let mut bytes = Vec::new();
         for run in &sealed.runs {
-            let From::Data(at) = run.from else { panic!("{run:?}") };
+            let Place::Data(at) = run.at else { panic!("{run:?}") };
             data.verify(&[at..at + run.len]).unwrap();
             bytes.extend(data.read(at, usize::try_from(run.len).unwrap()).unwrap());
         }
@@ -90,7 +91,7 @@ proptest! {
                     let (id, data) = &drafts[nth];
                     let at = data.append(&bytes).unwrap();
                     let offset = runs[nth].iter().map(|run| run.len).sum();
-                    runs[nth].push(Run { offset, len: bytes.len() as u64, from: From::Data(at) });
+                    runs[nth].push(Run { offset, len: bytes.len() as u64, at: Place::Data(at) });
                     let seal = sealed(*id, "k", runs[nth].clone(), Expect::Absent);
                     runtime.block_on(journal.seal(data, seal)).unwrap();
                 }
@@ -132,7 +133,7 @@ async fn data_that_was_never_sealed_goes_and_numbers_are_not_used_again() {
     let (first, data) = journal.begin().unwrap();
     let data = Arc::new(data);
     let at = data.append(b"abc").unwrap();
-    let run = Run { offset: 0, len: 3, from: From::Data(at) };
+    let run = Run { offset: 0, len: 3, at: Place::Data(at) };
     journal.seal(&data, sealed(first, "k", vec![run], Expect::Absent)).await.unwrap();
     let (second, _unsealed) = journal.begin().unwrap();
     drop(journal);
@@ -165,20 +166,28 @@ fn damaged_data_is_found_and_freed_data_does_not_count() {
 }
 
 #[test]
-fn a_draft_that_follows_another_learns_what_that_became() {
-    let first = || Record::Sealed(Box::new(sealed(DraftId(1), "k", vec![], Expect::Absent)));
-    let second = || Record::Sealed(Box::new(sealed(DraftId(2), "k", vec![], Expect::Follows(DraftId(1)))));
+fn an_upload_counts_as_long_as_it_is_of_what_is_sealed() {
+    let id = DraftId(1);
+    let seal = || Record::Sealed(Box::new(sealed(id, "k", vec![], Expect::Absent)));
+    let uploading = || Record::Uploading { draft: id, upload: "u".into(), key: "k".into() };
+    let headers = Headers { content_type: Some("text/plain".into()), ..Headers::default() };
     let rows = [
-        (Record::Stored { draft: DraftId(1), etag: ETag::new("e") }, Expect::Matches(ETag::new("e"))),
-        (Record::Dropped { draft: DraftId(1) }, Expect::Absent),
+        (None, true),
+        (Some(seal()), false),
+        (Some(Record::Moved { draft: id, key: "l".into(), expect: Expect::Anything }), false),
+        (Some(Record::Described { draft: id, headers: headers.clone() }), false),
     ];
-    for (record, want) in rows {
+    for (last, counts) in rows {
         let mut state = State::default();
-        [first(), second(), record].iter().for_each(|record| state.apply(record));
-        assert_eq!(state.in_order().iter().map(|sealed| &sealed.expect).collect::<Vec<_>>(), [&want]);
+        [Some(seal()), Some(uploading()), last].iter().flatten().for_each(|record| state.apply(record));
+        let upload = counts.then(|| ("k".to_owned(), "u".to_owned()));
+        assert_eq!(state.drafts[&id].upload, upload);
         let mut again = State::default();
         state.records().iter().for_each(|record| again.apply(record));
-        assert_eq!(again.in_order(), state.in_order());
+        let meaning = |state: &State| {
+            state.in_order().into_iter().map(|kept| (kept.sealed.clone(), kept.upload.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(meaning(&again), meaning(&state));
     }
 }
 

@@ -132,7 +132,7 @@ impl Ledger for Uploads {
         let attempt = AttemptId(attempt.0);
         let id = (key.to_owned(), upload.clone());
         self.by_id.lock().unwrap_or_else(PoisonError::into_inner).insert(id, attempt);
-        self.note(Record::UploadBegun { attempt, upload: upload.0.clone(), draft: None }).await;
+        self.note(Record::UploadBegun { attempt, upload: upload.0.clone() }).await;
     }
 
     // Not synced, as the next: what a power cut takes back is looked for in vain at the next start.
@@ -170,8 +170,9 @@ impl Known {
 }
 
 impl Leftovers {
-    /// Aborts what is still there, and says how many that were. One that cannot be aborted stays noted for next time.
-    pub async fn abort(self, store: &dyn Store) -> usize {
+    /// Aborts what is still there, but for those that will be gone on with, and says how many that were. One that cannot be
+    /// aborted stays noted for next time.
+    pub async fn abort(self, store: &dyn Store, resumed: &BTreeSet<(String, UploadId)>) -> usize {
         let mut aborted = 0;
         let ours = |state: &State| {
             let id = |open: &OpenUpload| Some((open.key.clone(), UploadId(open.upload.clone()?)));
@@ -180,6 +181,10 @@ impl Leftovers {
         let named: BTreeSet<_> = self.slots.iter().flat_map(|(_, state)| ours(state)).collect();
         for (uploads, state) in &self.slots {
             for (attempt, open) in &state.uploads {
+                let id = open.upload.as_ref().map(|upload| (open.key.clone(), UploadId(upload.clone())));
+                if id.is_some_and(|id| resumed.contains(&id)) {
+                    continue;
+                }
                 let done = match &open.upload {
                     Some(upload) => store.abort_upload(&open.key, &UploadId(upload.clone())).await.map(|()| 1),
                     None => abort_unnamed(store, open, state, &named).await,

@@ -9,6 +9,7 @@ pub mod control;
 pub mod daemon;
 pub mod examine;
 pub mod holders;
+pub mod journal;
 pub mod mountpoint;
 pub mod plan;
 pub mod reach;

@@ -28,6 +28,8 @@ pub struct Plan {
     pub control_dir: PathBuf,
     /// Where uploads are remembered; nowhere if `None`.
     pub state_dir: Option<PathBuf>,
+    /// Bytes that the journal may take of its disk.
+    pub journal_limit: u64,
 }
 
 /// How to reach the store. Of a local source only the integrity counts.

@@ -1,6 +1,7 @@
 //! The way from a source to its store: credentials, the bundled backend of a local source, and clients.
 
 use crate::http::Origin;
+use crate::journal::directory;
 use crate::mount::check;
 use crate::mount::check::Place;
 use crate::mount::plan::Endpoint;
@@ -40,7 +41,7 @@ pub enum Error {
         /// Why.
         cause: io::Error,
     },
-    /// The local directory for what memory cannot hold.
+    /// The local directory of the journal, or for what memory cannot hold.
     #[error("cannot use the journal directory {}: {cause}; name a directory that can be written to", dir.display())]
     Journal {
         /// The directory.
@@ -48,6 +49,9 @@ pub enum Error {
         /// Why.
         cause: io::Error,
     },
+    /// The journal is another mount's, or not one that this version reads.
+    #[error("{0}")]
+    JournalDirectory(directory::Error),
     /// The bundled backend.
     #[error("{0}")]
     Server(#[from] server::Error),

@@ -4,12 +4,15 @@ use crate::journal::uploads;
 use crate::journal::uploads::Leftovers;
 use crate::journal::uploads::Uploads;
 use crate::mount::check;
+use crate::mount::journal;
+use crate::mount::journal::Local;
 use crate::mount::plan::Plan;
 use crate::mount::reach::Error;
 use crate::mount::reach::Reached;
 use crate::mount::uploads::identity;
 use crate::store::Facts;
 use crate::store::Store;
+use crate::store::UploadId;
 use crate::store::layers::noted::Noted;
 use crate::store::layers::retry::Policy;
 use crate::store::layers::retry::Retry;
@@ -17,7 +20,7 @@ use crate::store::layers::trace::Counters;
 use crate::store::layers::trace::Traced;
 use crate::store::probe;
 use crate::vfs::Vfs;
-use crate::writer::disk::Disk;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The layers of one mount.
@@ -33,9 +36,7 @@ impl Stack {
     /// # Errors
     /// When a local source cannot be served, or the store cannot be used.
     pub async fn open(plan: &Plan) -> Result<Self, Error> {
-        if let Some(dir) = plan.vfs.journal_dir.as_deref().filter(|_| !plan.vfs.read_only) {
-            Disk::new(dir).check().map_err(|cause| Error::Journal { dir: dir.to_owned(), cause })?;
-        }
+        let Local { disk, journal } = journal::open(plan)?;
         let reached = Reached::open(&plan.source, &plan.endpoint).await?;
         let mut client = reached.client(None)?;
         // Unlayered: a person waits, and hears at once what a retry would hide.
@@ -56,9 +57,16 @@ impl Stack {
         let (noted, leftovers) = remembered(traced, plan);
         let store: Arc<dyn Store> = Arc::new(Retry::new(noted, Policy::default()));
         if let Some(leftovers) = leftovers {
-            tokio::spawn(clean_up(leftovers, Arc::clone(&store)));
+            let resumed = journal.as_deref().map(journal::resumed).unwrap_or_default();
+            tokio::spawn(clean_up(leftovers, resumed, Arc::clone(&store)));
         }
-        let vfs = Vfs::new(store, plan.vfs.clone(), tokio::runtime::Handle::current());
+        let vfs = Vfs::with_disk(store, plan.vfs.clone(), disk, tokio::runtime::Handle::current());
+        if let Some(journal) = journal {
+            match vfs.recover(&journal).await {
+                0 => {}
+                files => tracing::info!(files, "files that an earlier mount has acknowledged go into the bucket"),
+            }
+        }
         if !plan.vfs.read_only
             && let Err(error) = vfs.clean_up().await
         {
@@ -93,8 +101,8 @@ fn remembered(store: Arc<dyn Store>, plan: &Plan) -> (Arc<dyn Store>, Option<Lef
     }
 }
 
-async fn clean_up(leftovers: Leftovers, store: Arc<dyn Store>) {
-    match leftovers.abort(&*store).await {
+async fn clean_up(leftovers: Leftovers, resumed: BTreeSet<(String, UploadId)>, store: Arc<dyn Store>) {
+    match leftovers.abort(&*store, &resumed).await {
         0 => {}
         aborted => tracing::info!(aborted, "aborted uploads that a crash has left"),
     }

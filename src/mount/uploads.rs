@@ -17,6 +17,7 @@ use crate::store::Kind;
 use crate::store::Payload;
 use crate::store::Store;
 use crate::store::UploadId;
+use crate::store::checksum;
 use crate::store::layers::retry::Policy;
 use crate::store::layers::retry::Retry;
 use bytes::Bytes;
@@ -255,7 +256,7 @@ impl Bucket {
         let mut parts = Vec::with_capacity(slices.len());
         for slice in slices {
             let payload = read(&file, slice.range.clone()).await.map_err(file_error)?;
-            let part = match slice.there.filter(|part| layout::fits(part, &payload)) {
+            let part = match slice.there.filter(|part| checksum::fits(part, &payload)) {
                 Some(part) => {
                     resumed.kept += 1;
                     part

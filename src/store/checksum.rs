@@ -20,6 +20,19 @@ pub(crate) fn of_payload(payload: &Payload) -> u64 {
     payload.crc64nvme.unwrap_or_else(|| crc64nvme_of(&payload.pieces))
 }
 
+/// Whether a part that is there surely is these bytes: by its CRC-64/NVME or CRC-32C, or the MD5 that its tag is.
+pub(crate) fn fits(part: &Part, payload: &Payload) -> bool {
+    if part.size != payload.len() {
+        return false;
+    }
+    match (part.crc64nvme, part.crc32c, part.etag.md5()) {
+        (Some(crc), _, _) => crc == crc64nvme_of(&payload.pieces),
+        (None, _, Some(md5)) => md5 == md5_of(&payload.pieces),
+        (None, Some(crc), None) => crc == crc32c_of(&payload.pieces),
+        (None, None, None) => false,
+    }
+}
+
 /// CRC-64/NVME of pieces in order.
 pub(crate) fn crc64nvme_of(pieces: &[Bytes]) -> u64 {
     crc(CrcAlgorithm::Crc64Nvme, pieces)

@@ -17,15 +17,16 @@ use crate::vfs::inode::State;
 use crate::vfs::inode::Version;
 use crate::vfs::listing::Seen;
 use crate::writer::draft::Draft;
+use crate::writer::patch::Patch;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Vfs {
-    /// A descriptor is closed by a program's `thread`: what was written is in the bucket when this returns, unless the
+    /// A descriptor is closed by a program's `thread`: what was written is safe when this returns, unless the
     /// process that writes goes on with another descriptor ([`Writer::goes_on`](crate::vfs::handle::Writer::goes_on)).
     ///
     /// # Errors
-    /// Why the bytes are not in the bucket.
+    /// Why the bytes are not safe.
     pub async fn flush(&self, handle: HandleId, thread: u32) -> Result<()> {
         let file = self.handles.file(handle)?;
         if !file.wrote.load(Ordering::Relaxed) {
@@ -36,16 +37,16 @@ impl Vfs {
         if file.writer.goes_on(thread, file.inode.id.0, empty) {
             return Ok(());
         }
-        self.commit(&file.inode).await
+        self.secure(&file.inode).await
     }
 
-    /// Everything of the file, attributes too, is in the bucket when this returns. Writing may go on.
+    /// Everything of the file, attributes too, is safe when this returns. Writing may go on.
     ///
     /// # Errors
     /// Why it is not.
     pub async fn fsync(&self, handle: HandleId) -> Result<()> {
         let file = self.handles.file(handle)?;
-        self.commit(&file.inode).await?;
+        self.secure(&file.inode).await?;
         self.store_attributes(&file.inode).await
     }
 
@@ -92,14 +93,37 @@ impl Vfs {
             let Some(stream) = state.stream.clone() else { return Ok(()) };
             (stream, condition(&state))
         };
-        match stream.commit(condition).await {
-            Ok(etag) => {
-                self.committed(inode, &stream, etag);
-                self.follow_name(inode, &stream).await?;
-                self.store_attributes_locked(inode).await
+        let etag = match stream.commit(condition).await {
+            Ok(etag) => etag,
+            Err(error) => match &stream {
+                Draft::Patch(patch) => self.after_refusal(inode, patch, error.into()).await?,
+                Draft::Stream(_) => return Err(self.not_committed(inode, &stream, error.into()).await),
+            },
+        };
+        self.committed(inode, &stream, etag);
+        self.follow_name(inode, &stream).await?;
+        self.store_attributes_locked(inode).await
+    }
+
+    /// A version was not taken. Its tag if it is in the bucket nevertheless; else the error, and the file is what the
+    /// bucket has, unless the journal has it.
+    async fn after_refusal(&self, inode: &Arc<Inode>, patch: &Arc<Patch>, error: Error) -> Result<ETag> {
+        let draft = Draft::Patch(Arc::clone(patch));
+        let conflict = matches!(error, Error::Stale | Error::NotFound) && !inode.state().gone;
+        let acknowledged = patch.has_seal();
+        if conflict && acknowledged {
+            if let Some(etag) = self.found_stored(inode, patch).await? {
+                patch.is_stored(etag.clone()).await;
+                return Ok(etag);
             }
-            Err(error) => Err(self.not_committed(inode, &stream, error.into()).await),
         }
+        // Whoever wanted a new file is told that there is one already, and may try another name.
+        let kept = conflict && (acknowledged || !inode.state().exclusive) && self.keep_beside(inode, patch).await?;
+        if kept {
+            self.yield_to_other(inode);
+            return Err(Error::Stale);
+        }
+        if acknowledged { Err(error) } else { Err(self.not_committed(inode, &draft, error).await) }
     }
 
     /// A directory above was renamed while the upload was under way, which had named its key before.
@@ -187,7 +211,7 @@ impl Vfs {
 }
 
 /// A file that must be new, or goes on where a certain version ends, replaces nothing else.
-fn condition(state: &State) -> Condition {
+pub(super) fn condition(state: &State) -> Condition {
     match &state.follows {
         _ if state.exclusive => Condition::Absent,
         Some(etag) => Condition::Matches(etag.clone()),

@@ -4,6 +4,7 @@ use crate::store::Headers;
 use crate::vfs::Options;
 use crate::vfs::attr::Posix;
 use crate::vfs::inode::Inode;
+use crate::vfs::inode::State;
 use crate::vfs::scratch;
 use crate::vfs::tree::Tree;
 use crate::vfs::xattr;
@@ -25,6 +26,26 @@ impl Destination for FileDestination {
     fn describe(&self, written: Written) -> Option<(String, Headers)> {
         let key = self.tree.key(&self.inode)?;
         let mut state = self.inode.state();
+        let headers = self.headers(&state, written);
+        state.described = Some(Box::new(headers.clone()));
+        Some((key, headers))
+    }
+
+    fn peek(&self) -> Option<(String, Headers)> {
+        let key = self.tree.key(&self.inode)?;
+        let headers = self.headers(&self.inode.state(), Written::All);
+        Some((key, headers))
+    }
+
+    fn stage(&self) -> (String, Headers) {
+        let headers =
+            Headers { server_side_encryption: self.options.server_side_encryption.clone(), ..Headers::default() };
+        (scratch::key(self.tree.prefix(), scratch::STAGED_PREFIX), headers)
+    }
+}
+
+impl FileDestination {
+    fn headers(&self, state: &State, written: Written) -> Headers {
         let mut headers = state.headers.to_headers().unwrap_or_default();
         if headers.storage_class.is_none() {
             headers.storage_class.clone_from(&self.options.storage_class);
@@ -35,12 +56,6 @@ impl Destination for FileDestination {
         Posix::WRITTEN_NAMES.iter().for_each(|name| drop(headers.metadata.remove(*name)));
         xattr::apply(&mut headers.metadata, &state.xattrs);
         state.posix(written == Written::All).write(&mut headers.metadata);
-        state.described = Some(Box::new(headers.clone()));
-        Some((key, headers))
-    }
-    fn stage(&self) -> (String, Headers) {
-        let headers =
-            Headers { server_side_encryption: self.options.server_side_encryption.clone(), ..Headers::default() };
-        (scratch::key(self.tree.prefix(), scratch::STAGED_PREFIX), headers)
+        headers
     }
 }

@@ -1,6 +1,7 @@
 //! The version of a file that is being written: found, begun, and turned from a stream into a patch.
 
 use crate::store::PartNumber;
+use crate::vfs::Durability;
 use crate::vfs::Vfs;
 use crate::vfs::error::Error;
 use crate::vfs::error::Result;
@@ -83,7 +84,7 @@ impl Vfs {
 
     async fn begin_after(&self, inode: &Arc<Inode>, base: Base, wanted: Wanted) -> Result<Draft> {
         let (context, destination) = (Arc::clone(&self.writing), self.destination(inode));
-        if self.goes_on(base.size, wanted) {
+        if self.options.durability == Durability::Bucket && self.goes_on(base.size, wanted) {
             return Ok(Draft::Stream(Stream::after(context, destination, base).await?));
         }
         Ok(Draft::Patch(Patch::over(context, destination, base)))

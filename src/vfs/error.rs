@@ -68,6 +68,12 @@ pub enum Error {
     /// The store takes no more metadata with an object.
     #[error("no room for more metadata of an object")]
     NoRoom,
+    /// The disk of the journal is full.
+    #[error("the disk of the journal is full")]
+    DiskFull,
+    /// The journal cannot be written.
+    #[error("the journal cannot be written: {0}")]
+    Journal(Arc<std::io::Error>),
     /// The store failed, for good.
     #[error("{0}")]
     Store(Arc<store::Error>),
@@ -128,6 +134,10 @@ impl From<WriteError> for Error {
             WriteError::TooLarge => Self::TooLarge,
             WriteError::NotAtEnd | WriteError::Ended => Self::Stale,
             WriteError::Failed(error) => error.into(),
+            WriteError::Disk(error) => match error.kind() {
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::DiskFull,
+                _ => Self::Journal(error),
+            },
         }
     }
 }

@@ -106,6 +106,10 @@ pub struct State {
     /// Whether the bucket still has what a file had under this name that this one has replaced, and will overwrite when it
     /// is committed.
     pub covers: bool,
+    /// When the journal was last told of a version that is being written.
+    pub sealed_at: Option<Instant>,
+    /// Whether a task will store what is sealed.
+    pub leaving: bool,
 }
 
 /// What is known of a directory beyond its attributes.
@@ -166,6 +170,8 @@ impl Inode {
             without_xattrs: false,
             target_in_metadata: false,
             covers: false,
+            sealed_at: None,
+            leaving: false,
         };
         Arc::new(Self { id, kind, changing: tokio::sync::Mutex::new(()), state: Mutex::new(state) })
     }

@@ -60,7 +60,7 @@ impl Vfs {
         }
     }
 
-    /// Makes a file so long. Without a descriptor that could be closed later it is committed at once.
+    /// Makes a file so long. Without a descriptor that could be closed later it is made safe at once.
     pub(super) async fn truncate(&self, inode: &Arc<Inode>, handle: Option<HandleId>, size: u64) -> Result<()> {
         match inode.kind {
             Kind::File => {}
@@ -83,7 +83,7 @@ impl Vfs {
         } else if size != now {
             self.resize(inode, size).await?;
         }
-        if file.is_none() && inode.state().writers == 0 { self.commit(inode).await } else { Ok(()) }
+        if file.is_none() && inode.state().writers == 0 { self.secure(inode).await } else { Ok(()) }
     }
 
     /// Whether nobody can read the file any more; then it only takes the length.

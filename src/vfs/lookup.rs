@@ -135,12 +135,20 @@ impl Vfs {
     /// The bucket has nothing under a name. What this mount has put there meanwhile stays.
     fn not_found(&self, directory: &Inode, name: &str) -> Option<Arc<Inode>> {
         let known = self.tree.child(directory.id, name)?;
-        let ours = known.state().is_ahead() || self.is_fresh(&known);
+        let ours = known.state().is_ahead() || self.is_fresh(&known) || self.has_ahead_below(&known);
         if ours {
             return Some(known);
         }
         self.tree.unlink(directory.id, name);
         None
+    }
+
+    /// Whether something that the bucket does not have yet is to come below a directory.
+    fn has_ahead_below(&self, inode: &Inode) -> bool {
+        let is_ahead = |below: &Arc<Inode>| {
+            below.id != inode.id && below.state().stream.is_some() && self.tree.is_below(below.id, inode.id)
+        };
+        inode.kind == Kind::Directory && self.tree.all().iter().any(is_ahead)
     }
 
     /// What the bucket has under a name.
@@ -418,7 +426,8 @@ fn no_version() -> Validator {
     Validator { etag: ETag::new(""), size: 0, last_modified: UNIX_EPOCH }
 }
 
-fn apply(mut attr: Attr, posix: &Posix) -> Attr {
+/// Attributes as they are told with an object, where they are.
+pub(super) fn apply(mut attr: Attr, posix: &Posix) -> Attr {
     attr.permissions = posix.mode.map_or(attr.permissions, |mode| mode & PERMISSION_MASK);
     attr.uid = posix.uid.unwrap_or(attr.uid);
     attr.gid = posix.gid.unwrap_or(attr.gid);

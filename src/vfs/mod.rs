@@ -1,7 +1,7 @@
 //! A tree of files over the flat keys of a bucket. Knows nothing of FUSE or HTTP.
 //!
 //! One operation of POSIX is one method of [`Vfs`], in the file of its family: [`lookup`], [`readdir`], [`open`], [`io`],
-//! [`drafting`], [`commit`], [`length`], [`transfer`], [`make`], [`remove`], [`rename`], [`rename_directory`],
+//! [`drafting`], [`commit`], [`journaling`], [`length`], [`transfer`], [`make`], [`remove`], [`rename`], [`rename_directory`],
 //! [`setattr`], [`extended`].
 //!
 //! Lock order: `Inode::changing` (asynchronous; of two inodes the one with the smaller id first), then the tree, then
@@ -11,6 +11,7 @@ pub mod attr;
 pub mod borrowed;
 pub mod claim;
 pub mod commit;
+pub mod conflict;
 pub mod copy;
 pub mod destination;
 pub mod directory;
@@ -21,6 +22,7 @@ pub mod handle;
 pub mod headers;
 pub mod inode;
 pub mod io;
+pub mod journaling;
 pub mod key;
 pub mod length;
 pub mod listing;
@@ -30,6 +32,7 @@ pub mod open;
 pub mod options;
 pub mod plan;
 pub mod readdir;
+pub mod recovery;
 pub mod remove;
 pub mod rename;
 pub mod rename_directory;
@@ -46,6 +49,7 @@ pub mod xattr;
 
 pub use error::Error;
 pub use error::Result;
+pub use options::Durability;
 pub use options::Options;
 pub use shutdown::Failure;
 pub use shutdown::Pending;
@@ -69,6 +73,7 @@ use std::sync::Arc;
 use std::sync::Weak;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 /// Objects whose metadata are remembered, some 200 bytes each.
 const METADATA_ENTRIES_MAX: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
@@ -83,6 +88,8 @@ pub struct Vfs {
     metadata: MetadataCache<Posix>,
     writing: Arc<writer::stream::Context>,
     reading: Arc<reader::stream::Context>,
+    /// Bounds how many sealed files are stored at the same time.
+    storing: Semaphore,
     /// For what happens later, if the mount is still there.
     itself: Weak<Self>,
 }
@@ -102,6 +109,13 @@ impl Vfs {
     /// A tree over `store`. Uploads and fetches run on `runtime`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, options: Options, runtime: Handle) -> Arc<Self> {
+        let disk = options.journal_dir.as_deref().map(Disk::new);
+        Self::with_disk(store, options, disk, runtime)
+    }
+
+    /// As [`new`](Self::new), with what memory cannot hold, or must not be the only one to hold, on this disk.
+    #[must_use]
+    pub fn with_disk(store: Arc<dyn Store>, options: Options, disk: Option<Disk>, runtime: Handle) -> Arc<Self> {
         let options = Arc::new(options);
         let pool = Pool::new(options.memory_limit);
         // A part that fills more than a quarter of the memory would leave none for the parts beside it.
@@ -112,7 +126,7 @@ impl Vfs {
             runtime: runtime.clone(),
             schedule,
             in_flight_max: options.upload_concurrency,
-            disk: options.journal_dir.as_deref().map(Disk::new),
+            disk,
         });
         let reading = reader::stream::Context::new(Arc::clone(&store), pool, runtime.clone());
         let tree =
@@ -126,6 +140,7 @@ impl Vfs {
             metadata: MetadataCache::new(METADATA_ENTRIES_MAX),
             writing,
             reading,
+            storing: Semaphore::new(journaling::STORED_AT_ONCE),
             options,
         })
     }

@@ -2,6 +2,7 @@
 
 use crate::base::clock;
 use crate::reader;
+use crate::vfs::Durability;
 use crate::vfs::Entry;
 use crate::vfs::Vfs;
 use crate::vfs::attr::Attr;
@@ -20,6 +21,8 @@ use crate::vfs::key;
 use crate::vfs::set_id;
 use crate::writer;
 use crate::writer::draft::Draft;
+use crate::writer::overlay::Overlay;
+use crate::writer::patch::Patch;
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -165,12 +168,13 @@ impl Vfs {
         let mut committed = Ok(());
         if last_writer && inode.state().broken.take().is_none() {
             let key = self.tree.key(&inode).unwrap_or_default();
-            committed = self.commit(&inode).await;
+            committed = self.secure(&inode).await;
             inode.state().broken = None;
             if let Err(error) = &committed {
-                tracing::error!(key, %error, "a file whose last descriptor was closed is not in the bucket");
+                tracing::error!(key, %error, "a file whose last descriptor was closed is not stored");
             }
         }
+        self.rest(&inode).await;
         self.forget_unlinked(&inode).await;
         self.tree.let_go(inode);
         committed
@@ -235,22 +239,37 @@ impl Vfs {
     /// Makes a file empty: a new version begins, and what the old one had stays in the bucket until it is committed.
     pub(super) async fn begin_empty(&self, inode: &Arc<Inode>) {
         let _changing = inode.changing.lock().await;
-        let fresh = self.new_draft(inode);
         let before = {
             let mut state = inode.state();
             state.broken = None;
             state.written_now();
             state.attr.size = 0;
             state.follows = None;
-            state.stream.replace(fresh)
+            if let Some(Draft::Patch(patch)) = &state.stream
+                && patch.has_seal()
+                && patch.truncate(0).is_ok()
+            {
+                // Until the empty one is sealed the journal keeps what was acknowledged.
+                return;
+            }
+            state.stream.clone()
         };
+        let fresh = self.new_draft(inode);
+        inode.state().stream = Some(fresh);
         if let Some(before) = before {
             before.abandon().await;
         }
     }
 
     pub(super) fn new_draft(&self, inode: &Arc<Inode>) -> Draft {
-        Draft::Stream(writer::stream::Stream::new(Arc::clone(&self.writing), self.destination(inode)))
+        let (context, destination) = (Arc::clone(&self.writing), self.destination(inode));
+        match self.options.durability {
+            Durability::Bucket => Draft::Stream(writer::stream::Stream::new(context, destination)),
+            Durability::Journal => {
+                let empty = Overlay::new(Arc::clone(&context.pool));
+                Draft::Patch(Patch::new(context, destination, empty))
+            }
+        }
     }
 
     pub(super) fn destination(&self, inode: &Arc<Inode>) -> Arc<FileDestination> {

@@ -7,6 +7,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
 
+/// Where a file is safe when `close` and `fsync` return.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// In the bucket.
+    #[default]
+    Bucket,
+    /// On local disk, from where it goes into the bucket.
+    Journal,
+}
+
 /// Settings of a mount.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -36,6 +46,8 @@ pub struct Options {
     pub memory_limit: u64,
     /// A local directory for what memory cannot hold of changed files; hidden objects hold it if `None`.
     pub journal_dir: Option<PathBuf>,
+    /// Where a file is safe when it is closed.
+    pub durability: Durability,
 }
 
 impl Default for Options {
@@ -54,6 +66,7 @@ impl Default for Options {
             upload_concurrency: 4,
             memory_limit: 128 * MIB,
             journal_dir: None,
+            durability: Durability::Bucket,
         }
     }
 }

@@ -127,9 +127,12 @@ impl Vfs {
                 let state = replaced.state();
                 state.version.is_some() || state.covers
             });
-            let mut state = source.state();
-            (state.exclusive, state.covers) = (target == Target::MustBeFree, covers);
-            drop(state);
+            {
+                let mut state = source.state();
+                (state.exclusive, state.covers) = (target == Target::MustBeFree, covers);
+            }
+            let new_key = format!("{}{}", self.key_of(&to.directory)?, to.name);
+            self.move_sealed(source, new_key).await?;
             self.exchange_names(from, to);
         } else if let Err((error, reached)) = self.bring_file(from, to, source, target).await {
             [source, &from.directory, &to.directory].into_iter().for_each(|inode| self.doubt(inode));

@@ -111,6 +111,7 @@ impl Vfs {
             replaced.state().gone = true;
         }
         self.exchange_names(from, to);
+        self.move_sealed_below(source).await?;
         self.remember_below(source);
         self.entry_added(&to.directory, &to.name, Seen::Directory);
         // A file that was committed just before its directory changed its name is still under the old one. From now on

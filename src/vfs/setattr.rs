@@ -100,6 +100,8 @@ impl Vfs {
     /// What was changed goes with the version that is being written, or else is stored soon.
     pub(super) fn to_be_stored(self: &Arc<Self>, inode: &Arc<Inode>, mut state: MutexGuard<'_, State>) {
         if state.gone || state.stream.is_some() || !self.has_object(inode) {
+            drop(state);
+            self.redescribe(inode);
             return;
         }
         state.deferred = true;

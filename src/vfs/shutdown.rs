@@ -4,8 +4,10 @@ use crate::base::bytesize::ByteSize;
 use crate::vfs::Vfs;
 use crate::vfs::error::Error;
 use crate::vfs::inode::Inode;
+use crate::writer::draft::Draft;
 use futures_util::StreamExt;
 use futures_util::stream;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,11 +34,14 @@ pub struct Failure {
     pub error: Error,
     /// Bytes that are lost with it.
     pub bytes: u64,
+    /// Whether the journal has them, so that the next mount will store them.
+    pub kept: bool,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} ({}) is not in the bucket: {}", self.key, ByteSize(self.bytes), self.error)
+        write!(f, "{:?} ({}) is not in the bucket: {}", self.key, ByteSize(self.bytes), self.error)?;
+        if self.kept { f.write_str("; it is in the journal, and the next mount stores it") } else { Ok(()) }
     }
 }
 
@@ -56,8 +61,12 @@ impl Vfs {
 
     /// Brings everything that no program has open for writing into the bucket, and tells what could not be.
     pub async fn drain(&self) -> Vec<Failure> {
-        let closed = self.ahead().into_iter().filter(|inode| inode.state().writers == 0).collect();
-        let mut failures = self.settle(closed).await;
+        let closed = || self.ahead().into_iter().filter(|inode| inode.state().writers == 0);
+        let (first, mut known) = (closed().collect::<Vec<_>>(), HashSet::new());
+        known.extend(first.iter().map(|inode| inode.id));
+        let mut failures = self.settle(first).await;
+        // What another host was faster at is beside it by now.
+        failures.extend(self.settle(closed().filter(|inode| !known.contains(&inode.id)).collect()).await);
         failures.extend(self.store_all_touched().await);
         failures
     }
@@ -97,7 +106,7 @@ impl Vfs {
                 Ok(()) => self.store_attributes(&inode).await,
                 Err(error) => Err(error),
             };
-            done.err().map(|error| Failure { key, error, bytes })
+            done.err().map(|error| Failure { key, error, bytes, kept: has_seal(&inode) })
         });
         settled.buffer_unordered(COMMITS_AT_ONCE).collect::<Vec<_>>().await.into_iter().flatten().collect()
     }
@@ -111,10 +120,19 @@ impl Vfs {
                 state.broken = Some(Error::Stale);
                 state.stream.take()
             };
-            if let Some(stream) = stream {
-                stream.abandon().await;
-                failures.push(Failure { key, error: Error::BeingWritten, bytes });
-            }
+            let Some(stream) = stream else { continue };
+            let kept = match &stream {
+                Draft::Patch(patch) => {
+                    let kept = patch.has_seal();
+                    patch.let_go().await;
+                    kept
+                }
+                Draft::Stream(stream) => {
+                    stream.abandon().await;
+                    false
+                }
+            };
+            failures.push(Failure { key, error: Error::BeingWritten, bytes, kept });
         }
         failures
     }
@@ -123,4 +141,8 @@ impl Vfs {
         let size = inode.state().stream.as_ref().map_or(0, |stream| stream.size());
         (self.tree.key(inode).unwrap_or_default(), size)
     }
+}
+
+fn has_seal(inode: &Inode) -> bool {
+    matches!(&inode.state().stream, Some(Draft::Patch(patch)) if patch.has_seal())
 }

@@ -124,7 +124,7 @@ impl Vfs {
         let touched = self.tree.all().into_iter().filter(|inode| inode.state().directory.touched);
         let stored = stream::iter(touched.collect::<Vec<_>>()).map(|directory: Arc<Inode>| async move {
             let error = self.store_touched(&directory).await.err()?;
-            Some(Failure { key: self.tree.key(&directory).unwrap_or_default(), error, bytes: 0 })
+            Some(Failure { key: self.tree.key(&directory).unwrap_or_default(), error, bytes: 0, kept: false })
         });
         stored.buffer_unordered(STORED_AT_ONCE).collect::<Vec<_>>().await.into_iter().flatten().collect()
     }

@@ -75,6 +75,7 @@ impl Vfs {
     /// The name of a file is gone from the bucket, and from the tree.
     pub(super) async fn left(&self, inode: &Arc<Inode>, how: Leaving) {
         let size = inode.attr().size;
+        let mut unsealed = None;
         let stream = {
             let mut state = inode.state();
             (state.gone, state.deferred, state.exclusive) = (true, false, false);
@@ -87,6 +88,7 @@ impl Vfs {
                     }
                     drop(state);
                     self.tree.take_refuge(inode.id, key);
+                    unsealed = inode.state().stream.clone();
                     None
                 }
                 Leaving::Unread => {
@@ -96,6 +98,9 @@ impl Vfs {
                 Leaving::Closed => state.stream.take(),
             }
         };
+        if let Some(Draft::Patch(patch)) = unsealed {
+            patch.unseal().await;
+        }
         if let Some(stream) = stream {
             stream.abandon().await;
         }

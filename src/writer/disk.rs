@@ -1,13 +1,17 @@
 //! Local disk for bytes of changed files that memory cannot hold, if the mount was given a directory for them.
 //!
-//! Each version has one file there, which has no name: whatever happens to the process, nothing is left behind. Bytes
-//! that are replaced are given back to the file system as soon as nobody reads them.
+//! Each version has one file there. Without a journal it has no name: whatever happens to the process, nothing is left
+//! behind. In a journal it is a draft's data, which outlives the process once it is sealed. Bytes that are replaced are
+//! given back to the file system as soon as nobody reads them and nothing sealed needs them.
 
 use crate::base::pool::Pool;
 use crate::base::pool::Segment;
+use crate::journal::Journal;
 use crate::journal::data::DataFile;
+use crate::journal::limit::Hold;
+use crate::journal::limit::Limit;
+use crate::store;
 use crate::store::Error;
-use crate::store::Kind;
 use crate::store::Op;
 use bytes::Bytes;
 use bytes::BytesMut;
@@ -16,6 +20,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 /// Bytes that are written to the disk, and given back, at a time. Copied together before, so they are in memory twice.
 const EXTENT_BYTES_MAX: usize = 1 << 20;
@@ -23,17 +29,55 @@ const EXTENT_BYTES_MAX: usize = 1 << 20;
 /// Bytes that are read from the disk at a time where many are wanted: what a segment of the pool holds by default.
 const READ_BYTES_MAX: u64 = 256 << 10;
 
-/// A directory for files of this kind.
-#[derive(Clone, Debug)]
+/// Where files of this kind are made.
+#[derive(Clone)]
 pub struct Disk {
-    directory: PathBuf,
+    kind: Kind,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Directory(PathBuf),
+    Journal(Arc<Journal>, Arc<Limit>),
 }
 
 impl Disk {
-    /// The directory, which need not be there yet.
+    /// A directory, which need not be there yet.
     #[must_use]
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+        Self { kind: Kind::Directory(directory.to_owned()) }
+    }
+
+    /// A journal that may take so much of the disk.
+    #[must_use]
+    pub fn journal(journal: Arc<Journal>, limit: Arc<Limit>) -> Self {
+        Self { kind: Kind::Journal(journal, limit) }
+    }
+
+    /// The journal, if it is one.
+    #[must_use]
+    pub fn as_journal(&self) -> Option<&Arc<Journal>> {
+        match &self.kind {
+            Kind::Directory(_) => None,
+            Kind::Journal(journal, _) => Some(journal),
+        }
+    }
+
+    /// What may be taken of a journal.
+    #[must_use]
+    pub fn limit(&self) -> Option<&Arc<Limit>> {
+        match &self.kind {
+            Kind::Directory(_) => None,
+            Kind::Journal(_, limit) => Some(limit),
+        }
+    }
+
+    /// Waits for room, as [`Limit::room`] does.
+    pub async fn room(&self) -> bool {
+        match self.limit() {
+            Some(limit) => limit.room().await,
+            None => true,
+        }
     }
 
     /// Whether files can be made there and take bytes; makes the directory if it is missing.
@@ -41,7 +85,11 @@ impl Disk {
     /// # Errors
     /// What the disk says.
     pub fn check(&self) -> io::Result<()> {
-        self.begin()?.append(b"brigade").map(drop)
+        match &self.kind {
+            Kind::Directory(_) => self.begin()?.append(b"brigade").map(drop),
+            // Opening it has written to it.
+            Kind::Journal(..) => Ok(()),
+        }
     }
 
     /// A new file, empty.
@@ -49,7 +97,10 @@ impl Disk {
     /// # Errors
     /// When it cannot be made.
     pub fn begin(&self) -> io::Result<DataFile> {
-        DataFile::nameless(&self.directory)
+        match &self.kind {
+            Kind::Directory(directory) => DataFile::nameless(directory),
+            Kind::Journal(journal, _) => Ok(journal.begin()?.1),
+        }
     }
 }
 
@@ -59,6 +110,9 @@ pub struct Extent {
     file: Arc<DataFile>,
     at: u64,
     bytes: u64,
+    /// A record of the journal says that they are there.
+    sealed: AtomicBool,
+    _hold: Option<Hold>,
 }
 
 impl PartialEq for Extent {
@@ -75,14 +129,18 @@ impl Extent {
     ///
     /// # Errors
     /// When the disk is full or fails; nothing is kept then.
-    pub fn append(file: &Arc<DataFile>, pieces: &[Bytes]) -> io::Result<Vec<(u64, Arc<Self>)>> {
+    pub fn append(
+        file: &Arc<DataFile>,
+        pieces: &[Bytes],
+        limit: Option<&Arc<Limit>>,
+    ) -> io::Result<Vec<(u64, Arc<Self>)>> {
         let (mut extents, mut begin, mut waiting) = (Vec::new(), 0, BytesMut::new());
         for (i, piece) in pieces.iter().enumerate() {
             waiting.extend_from_slice(piece);
             let next = pieces.get(i + 1).map_or(usize::MAX, Bytes::len);
             if waiting.len().saturating_add(next) > EXTENT_BYTES_MAX {
                 let (at, bytes) = (file.append(&waiting)?, waiting.len() as u64);
-                extents.push((begin, Arc::new(Self { file: Arc::clone(file), at, bytes })));
+                extents.push((begin, Arc::new(Self::at(file, at, bytes, limit))));
                 begin += bytes;
                 waiting.clear();
             }
@@ -90,10 +148,34 @@ impl Extent {
         Ok(extents)
     }
 
+    /// Bytes that a crash has left in a file, and that a record says are there.
+    #[must_use]
+    pub fn recovered(file: &Arc<DataFile>, at: u64, bytes: u64, limit: Option<&Arc<Limit>>) -> Arc<Self> {
+        let extent = Self::at(file, at, bytes, limit);
+        extent.seal(true);
+        Arc::new(extent)
+    }
+
+    fn at(file: &Arc<DataFile>, at: u64, bytes: u64, limit: Option<&Arc<Limit>>) -> Self {
+        let hold = limit.map(|limit| limit.take(bytes));
+        Self { file: Arc::clone(file), at, bytes, sealed: AtomicBool::new(false), _hold: hold }
+    }
+
+    /// Where in the file they begin.
+    #[must_use]
+    pub fn begin(&self) -> u64 {
+        self.at
+    }
+
+    /// Whether a record of the journal needs them from now on: such bytes stay on the disk whatever becomes of this.
+    pub fn seal(&self, needed: bool) {
+        self.sealed.store(needed, Ordering::Relaxed);
+    }
+
     /// Reads a range of it into memory at once.
     ///
     /// # Errors
-    /// [`Kind::Corrupt`] when the disk fails.
+    /// [`store::Kind::Corrupt`] when the disk fails.
     pub async fn read(self: &Arc<Self>, range: Range<u64>) -> Result<Bytes, Error> {
         let extent = Arc::clone(self);
         let read = tokio::task::spawn_blocking(move || {
@@ -103,7 +185,7 @@ impl Extent {
         });
         read.await.map_err(io::Error::other).flatten().map_err(|cause| {
             let message = format!("what was written to the journal directory cannot be read back: {cause}");
-            Error::new(Op::GetObject, "", Kind::Corrupt, message)
+            Error::new(Op::GetObject, "", store::Kind::Corrupt, message)
         })
     }
 
@@ -127,7 +209,8 @@ impl Extent {
 impl Drop for Extent {
     fn drop(&mut self) {
         // The last one goes with its file.
-        if Arc::strong_count(&self.file) > 1
+        if !self.sealed.load(Ordering::Relaxed)
+            && Arc::strong_count(&self.file) > 1
             && let Err(error) = self.file.free(self.at..self.at + self.bytes)
         {
             tracing::debug!(%error, "cannot give bytes back to the disk");
@@ -168,7 +251,7 @@ mod tests {
         let file = Arc::new(Disk::new(home.path()).begin().unwrap());
         let lens = [1, EXTENT_BYTES_MAX - 1, 1, 300, EXTENT_BYTES_MAX + 5, 7, EXTENT_BYTES_MAX];
         let pieces: Vec<Bytes> = (1_u8..).zip(lens).map(|(i, len)| vec![i; len].into()).collect();
-        let extents = Extent::append(&file, &pieces).unwrap();
+        let extents = Extent::append(&file, &pieces, None).unwrap();
         let begins: Vec<_> = extents.iter().map(|(begin, _)| *begin).collect();
         let mib = EXTENT_BYTES_MAX as u64;
         assert_eq!(begins, [0, mib, mib + 301, 2 * mib + 306, 2 * mib + 313]);
@@ -188,7 +271,7 @@ mod tests {
         // Of this directory, where the file system of temporary files may not punch holes, too.
         let home = tempfile::TempDir::new().unwrap();
         let file = Arc::new(DataFile::create(home.path(), crate::journal::record::DraftId(0)).unwrap());
-        let mut extents = Extent::append(&file, &vec![Bytes::from(vec![1; EXTENT_BYTES_MAX]); 4]).unwrap();
+        let mut extents = Extent::append(&file, &vec![Bytes::from(vec![1; EXTENT_BYTES_MAX]); 4], None).unwrap();
         file.sync().unwrap();
         let path = std::fs::read_dir(home.path()).unwrap().next().unwrap().unwrap().path();
         let blocks = || std::fs::metadata(&path).unwrap().blocks();

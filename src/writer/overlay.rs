@@ -4,8 +4,10 @@
 //! Writes that hit bytes in memory replace them in place, so a page that is written a thousand times is held once. What
 //! becomes of the runs at a commit is [`plan`](crate::writer::plan)'s affair.
 
+mod sealed;
 mod spilled;
 
+pub use sealed::Snapshot;
 pub use spilled::Taken;
 
 use crate::base::pool::Pool;

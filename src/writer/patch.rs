@@ -2,17 +2,24 @@
 //!
 //! Nothing of the file is published before the commit. A patch that has no memory left takes no more bytes: whoever
 //! writes has it spill what it holds to local disk or a hidden object ([`staging`](crate::writer::staging)), and goes on.
+//! What a journal keeps of it is told in [`journaled`].
+
+mod journaled;
 
 use crate::base::pool::Segment;
+use crate::journal::record::DraftId;
 use crate::store::Condition;
 use crate::store::ETag;
 use crate::store::Error;
 use crate::store::Facts;
+use crate::store::Headers;
 use crate::store::Kind;
 use crate::store::Op;
 use crate::store::Payload;
+use crate::store::UploadId;
 use crate::writer::overlay::Overlay;
 use crate::writer::overlay::Piece;
+use crate::writer::patch::journaled::Unfinished;
 use crate::writer::plan::plan;
 use crate::writer::publish::Contents;
 use crate::writer::publish::Target;
@@ -63,10 +70,20 @@ struct State {
     phase: Phase,
     /// The key, once a request has fixed it.
     key: Option<String>,
+    /// What the journal calls it, once it keeps something of it.
+    sealed: Option<DraftId>,
+    /// Whether there is something that the journal does not have.
+    changed: bool,
+    /// Why the last commit failed, if that did not end it.
+    failed: Option<Arc<Error>>,
+    /// An upload that did not come to its end, nor ended this.
+    unfinished: Option<Unfinished>,
 }
 
 enum Phase {
     Open,
+    /// About to be committed as it is.
+    Frozen,
     Committing,
     Ended(Outcome),
 }
@@ -75,9 +92,20 @@ impl Patch {
     /// A version that begins as `overlay`.
     #[must_use]
     pub fn new(context: Arc<Context>, destination: Arc<dyn Destination>, overlay: Overlay) -> Arc<Self> {
-        let size = overlay.size();
-        let state = Mutex::new(State { overlay, size, phase: Phase::Open, key: None });
-        Arc::new(Self { context, destination, state, ended: Notify::new(), staging: Staging::default() })
+        Self::build(context, destination, overlay, None, Staging::default())
+    }
+
+    fn build(
+        context: Arc<Context>,
+        destination: Arc<dyn Destination>,
+        overlay: Overlay,
+        sealed: Option<DraftId>,
+        staging: Staging,
+    ) -> Arc<Self> {
+        let (size, changed) = (overlay.size(), sealed.is_none());
+        let state =
+            State { overlay, size, phase: Phase::Open, key: None, sealed, changed, failed: None, unfinished: None };
+        Arc::new(Self { context, destination, state: Mutex::new(state), ended: Notify::new(), staging })
     }
 
     /// A version that begins as an object.
@@ -110,6 +138,12 @@ impl Patch {
     #[must_use]
     pub fn key(&self) -> Option<String> {
         self.lock().key.clone()
+    }
+
+    /// Pieces that it consists of.
+    #[must_use]
+    pub fn fragments(&self) -> usize {
+        self.lock().overlay.fragments()
     }
 
     /// Whether it is changed in so many places that it must be committed before it takes more.
@@ -150,26 +184,32 @@ impl Patch {
             return Ok((offset, 0));
         }
         let taken = state.overlay.write(offset, bytes, max);
-        state.resized();
+        state.altered();
         Ok((offset, taken))
     }
 
     /// Brings what only memory has to the disk or to a hidden object, and gives the memory back.
     ///
     /// # Errors
-    /// [`WriteError::Failed`] when the store does not take it: nothing is lost, and it may be tried again.
+    /// [`WriteError::Failed`] when the store does not take it, [`WriteError::Disk`] when a journal does not: nothing is
+    /// lost, and it may be tried again.
     pub async fn spill(self: &Arc<Self>) -> Result<(), WriteError> {
         let patch = Arc::clone(self);
         // A task of its own: who waits for it may go away, and the object must not be forgotten then.
         let spilled = self.context.runtime.spawn(async move { patch.try_spill().await }).await;
-        let spilled = spilled.unwrap_or_else(|panic| {
+        spilled.unwrap_or_else(|panic| {
             let message = format!("the task that spilled it broke: {panic}");
-            Err(Error::new(Op::PutObject, "", Kind::Network, message))
-        });
-        spilled.map_err(|error| WriteError::Failed(Arc::new(error)))
+            Err(WriteError::from(Error::new(Op::PutObject, "", Kind::Network, message)))
+        })
     }
 
-    async fn try_spill(&self) -> Result<(), Error> {
+    async fn try_spill(&self) -> Result<(), WriteError> {
+        let mut disk = self.context.disk.as_ref();
+        if let Some(limited) = disk
+            && !limited.room().await
+        {
+            disk = None;
+        }
         let mut staged = self.staging.lock().await;
         let taken = {
             let mut state = self.lock();
@@ -182,9 +222,12 @@ impl Patch {
             return Ok(());
         }
         let _expected = self.context.pool.expect_back();
-        if let Some(disk) = &self.context.disk
-            && let Some(extents) = staged.append(disk, taken.pieces.clone()).await
-        {
+        let extents = match disk {
+            Some(disk) if disk.as_journal().is_some() => Some(staged.append(disk, taken.pieces.clone()).await?),
+            Some(disk) => staged.append_or_not(disk, taken.pieces.clone()).await,
+            None => None,
+        };
+        if let Some(extents) = extents {
             let mut state = self.lock();
             if !matches!(state.phase, Phase::Ended(_)) {
                 state.overlay.on_disk(&taken, extents);
@@ -215,7 +258,7 @@ impl Patch {
         let mut state = self.open()?;
         self.must_fit(size, 0)?;
         state.overlay.truncate(size);
-        state.resized();
+        state.altered();
         Ok(())
     }
 
@@ -227,7 +270,7 @@ impl Patch {
         let mut state = self.open()?;
         self.must_fit(range.start, range.end.saturating_sub(range.start))?;
         state.overlay.zero(range);
-        state.resized();
+        state.altered();
         Ok(())
     }
 
@@ -239,7 +282,7 @@ impl Patch {
         let mut state = self.open()?;
         self.must_fit(offset, from.end - from.start)?;
         state.overlay.put_object(offset, object, from);
-        state.resized();
+        state.altered();
         Ok(())
     }
 
@@ -248,7 +291,9 @@ impl Patch {
     pub fn read(&self, offset: u64, len: u64) -> Option<Vec<Piece>> {
         let state = self.lock();
         match state.phase {
-            Phase::Open | Phase::Committing => Some(state.overlay.pieces(offset..offset.saturating_add(len))),
+            Phase::Open | Phase::Frozen | Phase::Committing => {
+                Some(state.overlay.pieces(offset..offset.saturating_add(len)))
+            }
             Phase::Ended(_) => None,
         }
     }
@@ -260,9 +305,9 @@ impl Patch {
     pub async fn commit(self: &Arc<Self>, condition: Condition) -> Result<ETag, WriteError> {
         let begins = {
             let mut state = self.lock();
-            let begins = matches!(state.phase, Phase::Open);
+            let begins = matches!(state.phase, Phase::Open | Phase::Frozen);
             if begins {
-                state.phase = Phase::Committing;
+                (state.phase, state.failed) = (Phase::Committing, None);
                 state.overlay.freeze();
             }
             begins
@@ -280,29 +325,54 @@ impl Patch {
 
     /// Gives the file up, unless it is being published; returns when that is decided.
     pub async fn abandon(self: &Arc<Self>) {
-        {
-            let mut state = self.lock();
-            if matches!(state.phase, Phase::Open) {
-                self.end(&mut state, Outcome::Abandoned);
+        self.end_unless_stored().await;
+        let mut staged = self.staging.lock().await;
+        self.drop_journaled(&mut staged, None).await;
+        staged.discard(self.context.store.as_ref()).await;
+    }
+
+    async fn end_unless_stored(&self) {
+        loop {
+            {
+                let mut state = self.lock();
+                match state.phase {
+                    Phase::Open | Phase::Frozen => self.end(&mut state, Outcome::Abandoned),
+                    Phase::Committing => {}
+                    Phase::Ended(_) => return,
+                }
             }
+            self.outcome().await;
         }
-        self.outcome().await;
-        self.staging.lock().await.discard(self.context.store.as_ref()).await;
     }
 
     async fn publish(self: Arc<Self>, condition: Condition) {
         // A panic in it must not leave those waiting who want to know how it ended.
         let patch = Arc::clone(&self);
         let published = self.context.runtime.spawn(async move { patch.try_publish(condition).await }).await;
+        let published = published.unwrap_or_else(|panic| {
+            let message = format!("the task that published it broke: {panic}");
+            Err(Error::new(Op::PutObject, "", Kind::Network, message))
+        });
+        let mut staged = self.staging.lock().await;
         let outcome = match published {
-            Ok(Ok(etag)) => Outcome::Stored(etag),
-            Ok(Err(error)) => Outcome::Failed(Arc::new(error)),
-            Err(panic) => {
-                let message = format!("the task that published it broke: {panic}");
-                Outcome::Failed(Arc::new(Error::new(Op::PutObject, "", Kind::Network, message)))
+            Ok(etag) => {
+                self.drop_journaled(&mut staged, Some(&etag)).await;
+                Outcome::Stored(etag)
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                let mut state = self.lock();
+                if state.sealed.is_some() || error.kind == Kind::PreconditionFailed {
+                    // It was acknowledged, or may be kept elsewhere: this is not its end.
+                    (state.phase, state.failed) = (Phase::Open, Some(error));
+                    self.ended.notify_waiters();
+                    return;
+                }
+                Outcome::Failed(error)
             }
         };
-        self.staging.lock().await.discard(self.context.store.as_ref()).await;
+        staged.discard(self.context.store.as_ref()).await;
+        drop(staged);
         self.end(&mut self.lock(), outcome);
     }
 
@@ -321,7 +391,8 @@ impl Patch {
             let message = format!("{} bytes are more than the parts of one upload", self.size());
             return Err(Error::new(Op::CreateUpload, key, Kind::TooLarge, message));
         };
-        publish(&self.context, self, Target { key, headers, condition }, plan).await
+        let resumed = self.unfinished(&key, &headers).await;
+        publish(&self.context, self, Target { key, headers, condition, resumed }, plan).await
     }
 
     /// Has the store copy what is nothing but zeros over long stretches, where it can.
@@ -357,8 +428,13 @@ impl Patch {
         loop {
             let mut ended = std::pin::pin!(self.ended.notified());
             ended.as_mut().enable();
-            if let Phase::Ended(outcome) = &self.lock().phase {
-                return outcome.clone();
+            {
+                let state = self.lock();
+                match (&state.phase, &state.failed) {
+                    (Phase::Ended(outcome), _) => return outcome.clone(),
+                    (Phase::Open, Some(error)) => return Outcome::Failed(Arc::clone(error)),
+                    (Phase::Open | Phase::Frozen | Phase::Committing, _) => {}
+                }
             }
             ended.await;
         }
@@ -374,7 +450,9 @@ impl Patch {
         match &state.phase {
             Phase::Open => Ok(state),
             Phase::Ended(Outcome::Failed(error)) => Err(WriteError::Failed(Arc::clone(error))),
-            Phase::Committing | Phase::Ended(Outcome::Stored(_) | Outcome::Abandoned) => Err(WriteError::Ended),
+            Phase::Frozen | Phase::Committing | Phase::Ended(Outcome::Stored(_) | Outcome::Abandoned) => {
+                Err(WriteError::Ended)
+            }
         }
     }
 
@@ -384,8 +462,8 @@ impl Patch {
 }
 
 impl State {
-    fn resized(&mut self) {
-        self.size = self.overlay.size();
+    fn altered(&mut self) {
+        (self.size, self.changed) = (self.overlay.size(), true);
     }
 }
 
@@ -400,6 +478,14 @@ impl Contents for Patch {
 
     fn size(&self) -> u64 {
         self.lock().size
+    }
+
+    fn begun(&self, key: &str, headers: &Headers, upload: &UploadId) {
+        self.note_upload(key, headers, upload);
+    }
+
+    fn outlives_failure(&self) -> bool {
+        self.lock().sealed.is_some()
     }
 }
 

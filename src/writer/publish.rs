@@ -13,6 +13,7 @@ use crate::store::PartNumber;
 use crate::store::Payload;
 use crate::store::Store;
 use crate::store::UploadId;
+use crate::store::checksum;
 use crate::writer::disk::fill;
 use crate::writer::overlay::Piece;
 use crate::writer::perform::abort;
@@ -24,6 +25,7 @@ use crate::writer::stream::Context;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -50,6 +52,8 @@ pub struct Target {
     pub headers: Headers,
     /// What must hold for it to be replaced.
     pub condition: Condition,
+    /// An upload of the same contents that did not come to its end.
+    pub resumed: Option<UploadId>,
 }
 
 /// What the plan refers to.
@@ -60,6 +64,10 @@ pub trait Contents: Send + Sync {
     fn source(&self, source: usize) -> Base;
     /// Bytes of the file.
     fn size(&self) -> u64;
+    /// An upload was begun for it.
+    fn begun(&self, key: &str, headers: &Headers, upload: &UploadId);
+    /// Whether it will be tried again after a failure, so that what was uploaded is not in vain.
+    fn outlives_failure(&self) -> bool;
 }
 
 /// Publishes a file.
@@ -75,7 +83,7 @@ pub async fn publish(context: &Context, contents: &dyn Contents, target: Target,
 }
 
 async fn put(context: &Context, contents: &dyn Contents, target: Target) -> Result<ETag, Error> {
-    let Target { key, headers, condition } = target;
+    let Target { key, headers, condition, .. } = target;
     let store = context.store.as_ref();
     let payload = gather(store, &context.pool, contents.pieces(0..contents.size())).await?;
     let condition = sendable(store, Op::PutObject, &key, condition).await?;
@@ -83,7 +91,7 @@ async fn put(context: &Context, contents: &dyn Contents, target: Target) -> Resu
 }
 
 async fn copy(store: &dyn Store, source: Base, target: Target) -> Result<ETag, Error> {
-    let Target { key, headers, condition } = target;
+    let Target { key, headers, condition, .. } = target;
     sendable(store, Op::CopyObject, &key, condition).await?;
     let from = CopySource { key: source.key, if_match: Some(source.etag.clone()) };
     let etag = store.copy_object(&from, &key, Some(&headers)).await?;
@@ -104,18 +112,32 @@ async fn put_parts(
     target: Target,
     parts: Vec<Part>,
 ) -> Result<ETag, Error> {
-    let Target { key, headers, condition } = target;
+    let Target { key, headers, condition, resumed } = target;
     let store = context.store.as_ref();
-    let upload = store.create_upload(&key, &headers).await?;
+    let (upload, there) = match resumed {
+        Some(upload) => resume(store, &key, upload).await?,
+        None => None,
+    }
+    .unzip();
+    let upload = match upload {
+        Some(upload) => upload,
+        None => {
+            let upload = store.create_upload(&key, &headers).await?;
+            contents.begun(&key, &headers, &upload);
+            upload
+        }
+    };
+    let there = there.unwrap_or_default();
     let (failed, gathering) = (AtomicBool::new(false), Semaphore::new(GATHERED_AT_ONCE));
     let numbered = (1..).map(PartNumber).zip(parts);
     let performed = stream::iter(numbered).map(|(number, part)| {
         let (key, upload, failed, gathering) = (&key, &upload, &failed, &gathering);
+        let there = there.get(&number);
         async move {
             if failed.load(Ordering::Relaxed) {
                 return None;
             }
-            let done = put_part(context, contents, (key, upload), (number, part), gathering).await;
+            let done = put_part(context, contents, (key, upload), (number, part, there), gathering).await;
             failed.fetch_or(done.is_err(), Ordering::Relaxed);
             Some(done)
         }
@@ -133,17 +155,30 @@ async fn put_parts(
         }
         Err(error) => Err(error),
     };
-    if completed.is_err() {
+    if completed.is_err() && !contents.outlives_failure() {
         abort(store, &key, &upload).await;
     }
     completed
+}
+
+/// The parts that an upload has already; `None` if it has ended.
+async fn resume(
+    store: &dyn Store,
+    key: &str,
+    upload: UploadId,
+) -> Result<Option<(UploadId, BTreeMap<PartNumber, crate::store::Part>)>, Error> {
+    match store.list_parts(key, &upload).await {
+        Ok(parts) => Ok(Some((upload, parts.into_iter().map(|part| (part.number, part)).collect()))),
+        Err(error) if error.kind == Kind::NoSuchUpload => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 async fn put_part(
     context: &Context,
     contents: &dyn Contents,
     (key, upload): (&str, &UploadId),
-    (number, part): (PartNumber, Part),
+    (number, part, there): (PartNumber, Part, Option<&crate::store::Part>),
     gathering: &Semaphore,
 ) -> Result<crate::store::Part, Error> {
     let store = context.store.as_ref();
@@ -157,7 +192,10 @@ async fn put_part(
             let reads = pieces.iter().any(|piece| matches!(piece, Piece::Object(..) | Piece::Disk(..)));
             let _one_of_few = if reads { Some(gathering.acquire().await.expect("it is never closed")) } else { None };
             let payload = gather(store, &context.pool, pieces).await?;
-            store.put_part(key, upload, number, payload).await
+            match there {
+                Some(part) if checksum::fits(part, &payload) => Ok(part.clone()),
+                Some(_) | None => store.put_part(key, upload, number, payload).await,
+            }
         }
     }
 }

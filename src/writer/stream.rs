@@ -50,6 +50,9 @@ pub trait Destination: Send + Sync + 'static {
     /// The key and the headers of the object; `None` when its name is gone by now.
     fn describe(&self, written: Written) -> Option<(String, Headers)>;
 
+    /// What the file has now, without anything being fixed by it; `None` when its name is gone.
+    fn peek(&self) -> Option<(String, Headers)>;
+
     /// A new hidden key for bytes of the file that memory cannot hold, and the headers of the object there.
     fn stage(&self) -> (String, Headers);
 }
@@ -89,6 +92,21 @@ pub enum WriteError {
     /// The upload has failed already.
     #[error(transparent)]
     Failed(#[from] Arc<Error>),
+    /// The journal cannot be written. Nothing is lost of what it has.
+    #[error("the journal cannot be written: {0}")]
+    Disk(Arc<std::io::Error>),
+}
+
+impl From<Error> for WriteError {
+    fn from(error: Error) -> Self {
+        Self::Failed(Arc::new(error))
+    }
+}
+
+impl From<std::io::Error> for WriteError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Disk(Arc::new(error))
+    }
 }
 
 /// One version of a file on its way into the bucket.

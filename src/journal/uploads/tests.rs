@@ -39,14 +39,14 @@ impl Bed {
 async fn a_crash_leaves_what_the_next_mount_aborts_and_others_uploads_stay() {
     let bed = Bed::new();
     let (store, uploads, nothing) = bed.open();
-    assert_eq!(nothing.abort(&*bed.memory).await, 0);
+    assert_eq!(nothing.abort(&*bed.memory, &BTreeSet::new()).await, 0);
     bed.begin(&store, "ours").await.unwrap();
     bed.begin(&*bed.memory, "others").await.unwrap();
     let ended = bed.begin(&store, "ended").await.unwrap();
     store.abort_upload("ended", &ended).await.unwrap();
     drop((store, uploads));
     let (_store, _uploads, leftovers) = bed.open();
-    assert_eq!(leftovers.abort(&*bed.memory).await, 1);
+    assert_eq!(leftovers.abort(&*bed.memory, &BTreeSet::new()).await, 1);
     assert_eq!(bed.left().await, ["others"]);
 }
 
@@ -56,7 +56,7 @@ async fn a_mount_that_runs_keeps_its_uploads() {
     let (store, _uploads, _) = bed.open();
     let id = bed.begin(&store, "k").await.unwrap();
     let (_other, _second, leftovers) = bed.open();
-    assert_eq!(leftovers.abort(&*bed.memory).await, 0);
+    assert_eq!(leftovers.abort(&*bed.memory, &BTreeSet::new()).await, 0);
     assert_eq!(bed.left().await, ["k"]);
     let known = Known::read(&place(bed.home.path(), "s3://b at e")).unwrap();
     assert_eq!(known.uploads.into_iter().collect::<Vec<_>>(), [(("k".to_owned(), id), true)]);
@@ -74,7 +74,7 @@ async fn an_upload_whose_answer_was_lost_is_found_by_its_key_and_time() {
     bed.begin(&*bed.memory, "k2").await.unwrap();
     drop((store, uploads));
     let (_store, _uploads, leftovers) = bed.open();
-    assert_eq!(leftovers.abort(&*bed.memory).await, 1);
+    assert_eq!(leftovers.abort(&*bed.memory, &BTreeSet::new()).await, 1);
     assert_eq!(bed.left().await, ["k", "k2"], "what has parts or another key is somebody's");
 }
 
@@ -87,7 +87,7 @@ async fn when_somebody_elses_may_be_among_them_all_are_left() {
     bed.begin(&*bed.memory, "k").await.unwrap();
     drop((store, uploads));
     let (_store, _uploads, leftovers) = bed.open();
-    assert_eq!(leftovers.abort(&*bed.memory).await, 0);
+    assert_eq!(leftovers.abort(&*bed.memory, &BTreeSet::new()).await, 0);
     assert_eq!(bed.left().await.len(), 2);
 }
 
@@ -102,6 +102,6 @@ async fn what_cannot_be_aborted_is_tried_again_at_the_next_start() {
             bed.memory.lose(Op::AbortUpload, 1, Lost::Request);
         }
         let (_store, _uploads, leftovers) = bed.open();
-        assert_eq!(leftovers.abort(&*bed.memory).await, want);
+        assert_eq!(leftovers.abort(&*bed.memory, &BTreeSet::new()).await, want);
     }
 }

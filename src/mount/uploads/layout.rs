@@ -3,7 +3,6 @@
 use crate::store::Facts;
 use crate::store::Part;
 use crate::store::PartNumber;
-use crate::store::Payload;
 use std::ops::Range;
 
 /// Bytes of a part where no part that is there says how large they are.
@@ -70,20 +69,6 @@ fn before_the_gap(there: &[Part], size: u64, facts: &Facts) -> Vec<Slice> {
         out.push(Slice { number: part.number, range: begin..end, there: Some(part.clone()) });
     }
     out
-}
-
-/// Whether a part that is there surely is these bytes: by its CRC-64/NVME or CRC-32C, or the MD5 that its tag is.
-pub(super) fn fits(part: &Part, payload: &Payload) -> bool {
-    use crate::store::checksum;
-    if part.size != payload.len() {
-        return false;
-    }
-    match (part.crc64nvme, part.crc32c, part.etag.md5()) {
-        (Some(crc), _, _) => crc == checksum::crc64nvme_of(&payload.pieces),
-        (None, _, Some(md5)) => md5 == checksum::md5_of(&payload.pieces),
-        (None, Some(crc), None) => crc == checksum::crc32c_of(&payload.pieces),
-        (None, None, None) => false,
-    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,13 @@ pub struct Taken {
     places: BTreeMap<(usize, usize), (u64, u64)>,
 }
 
+impl Taken {
+    /// Where among all bytes those of a run are that was taken.
+    pub(super) fn place(&self, segment: usize, at: usize) -> u64 {
+        self.places[&(segment, at)].0
+    }
+}
+
 impl Overlay {
     /// All bytes that only memory has, to be brought elsewhere. Until [`staged`](Self::staged) or
     /// [`on_disk`](Self::on_disk) says that they are there, they can be read here; what replaces them goes to other memory.

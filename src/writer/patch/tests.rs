@@ -17,6 +17,10 @@ use tokio::runtime::Handle;
 struct Fixed;
 
 impl Destination for Fixed {
+    fn peek(&self) -> Option<(String, Headers)> {
+        self.describe(Written::All)
+    }
+
     fn describe(&self, _written: Written) -> Option<(String, Headers)> {
         Some(("k".into(), Headers::default()))
     }

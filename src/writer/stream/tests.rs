@@ -12,6 +12,10 @@ const PART: u64 = 5 * MIB;
 struct Fixed;
 
 impl Destination for Fixed {
+    fn peek(&self) -> Option<(String, Headers)> {
+        self.describe(Written::All)
+    }
+
     fn describe(&self, _written: Written) -> Option<(String, Headers)> {
         Some(("k".into(), Headers::default()))
     }
@@ -95,6 +99,10 @@ async fn many_writers_share_less_memory_than_their_parts_need() {
 struct Named(String);
 
 impl Destination for Named {
+    fn peek(&self) -> Option<(String, Headers)> {
+        self.describe(Written::All)
+    }
+
     fn describe(&self, _written: Written) -> Option<(String, Headers)> {
         Some((self.0.clone(), Headers::default()))
     }

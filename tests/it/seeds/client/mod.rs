@@ -205,6 +205,10 @@ fn writing(store: Arc<dyn Store>, part_bytes: u64) -> Arc<Context> {
 struct Fixed;
 
 impl Destination for Fixed {
+    fn peek(&self) -> Option<(String, Headers)> {
+        self.describe(Written::All)
+    }
+
     fn describe(&self, _written: Written) -> Option<(String, Headers)> {
         Some(("dir/big.bin".into(), Headers::default()))
     }

@@ -1,0 +1,67 @@
+//! Which journal a mount has: where it is, and what an earlier mount has left in it.
+
+use crate::journal::Journal;
+use crate::journal::directory;
+use crate::journal::directory::Directory;
+use crate::journal::limit::Limit;
+use crate::journal::log;
+use crate::mount::plan::Plan;
+use crate::mount::reach::Error;
+use crate::mount::source::Source;
+use crate::mount::uploads::identity;
+use crate::store::UploadId;
+use crate::vfs::Durability;
+use crate::writer::disk::Disk;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What a mount keeps on local disk.
+pub struct Local {
+    /// For what memory cannot hold, or must not be the only one to hold.
+    pub disk: Option<Disk>,
+    /// The journal, if the mount has one or an earlier one has left something in it.
+    pub journal: Option<Arc<Journal>>,
+}
+
+/// Opens the journal that a mount asks for, or that an earlier mount of the same source has not emptied.
+///
+/// # Errors
+/// When the directory cannot be used, or another mount has it.
+pub fn open(plan: &Plan) -> Result<Local, Error> {
+    let scratch = plan.vfs.journal_dir.as_deref().map(Disk::new);
+    let Some(place) = place(plan).filter(|_| !plan.vfs.read_only) else {
+        return Ok(Local { disk: scratch.filter(|_| !plan.vfs.read_only), journal: None });
+    };
+    let wanted = plan.vfs.durability == Durability::Journal;
+    let left = place.exists() && log::peek(&place).is_ok_and(|state| !state.drafts.is_empty());
+    if !wanted && !left {
+        if let (Some(disk), Some(dir)) = (&scratch, &plan.vfs.journal_dir) {
+            disk.check().map_err(|cause| Error::Journal { dir: dir.clone(), cause })?;
+        }
+        return Ok(Local { disk: scratch, journal: None });
+    }
+    let directory = Directory::open(&place).map_err(Error::JournalDirectory)?;
+    let journal = Journal::open(directory).map_err(|cause| Error::Journal { dir: place, cause })?;
+    let journal = Arc::new(journal);
+    let disk = Disk::journal(Arc::clone(&journal), Limit::new(plan.journal_limit));
+    Ok(Local { disk: Some(disk), journal: Some(journal) })
+}
+
+/// Where the journal of a source is: beside those of others.
+fn place(plan: &Plan) -> Option<PathBuf> {
+    let beside_state = || plan.state_dir.as_ref().map(|dir| dir.join("journal"));
+    let base = plan.vfs.journal_dir.clone().or_else(beside_state)?;
+    let whole = match &plan.source {
+        Source::Local { .. } => identity(&plan.source, &plan.endpoint),
+        Source::Bucket { .. } => format!("{} below {}", identity(&plan.source, &plan.endpoint), plan.vfs.prefix),
+    };
+    Some(base.join(directory::name(&whole)))
+}
+
+/// The uploads that will be gone on with: they are not left behind.
+#[must_use]
+pub fn resumed(journal: &Journal) -> BTreeSet<(String, UploadId)> {
+    let uploads = journal.state().drafts.into_values().filter_map(|kept| kept.upload);
+    uploads.map(|(key, upload)| (key, UploadId(upload))).collect()
+}
