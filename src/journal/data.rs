@@ -52,6 +52,8 @@ struct Inner {
     broken: bool,
     /// Its name is on the disk.
     named: bool,
+    /// It must not be closed, as nobody could open it again.
+    nameless_soon: bool,
 }
 
 /// The number of those that have none.
@@ -73,11 +75,20 @@ impl DataFile {
         (self.id != NAMELESS).then_some(self.id)
     }
 
-    /// Nobody needs it for a while: its descriptor is closed until somebody does. It must keep its name until then.
+    /// Nobody needs it for a while: its descriptor is closed until somebody does.
     pub fn rest(&self) {
-        if self.id().is_some() {
+        if self.id().is_some() && !self.lock().nameless_soon {
             self.file.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
+    }
+
+    /// It is about to lose its name, and goes on without it: from now on its descriptor stays open.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn stay_open(&self) -> io::Result<()> {
+        self.lock().nameless_soon = true;
+        self.file().map(drop)
     }
 
     fn file(&self) -> io::Result<Arc<File>> {

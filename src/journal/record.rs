@@ -123,6 +123,11 @@ pub enum Record {
         /// What is kept with the object.
         headers: Headers,
     },
+    /// A draft is about to be published under a condition: from now on what is there may be this very draft.
+    Tried {
+        /// Which.
+        draft: DraftId,
+    },
     /// An upload of a draft was begun: its parts need not be sent again.
     Uploading {
         /// Which.

@@ -26,6 +26,8 @@ pub struct Kept {
     pub sealed: Sealed,
     /// The key and the id of an upload of these very bytes, if one was begun.
     pub upload: Option<(String, String)>,
+    /// Whether it may be in the bucket already.
+    pub tried: bool,
 }
 
 /// What a log amounts to.
@@ -53,7 +55,7 @@ impl State {
             }
             Record::Sealed(sealed) => {
                 self.next_draft = self.next_draft.max(sealed.draft.0 + 1);
-                let kept = Kept { place: self.applied, sealed: Sealed::clone(sealed), upload: None };
+                let kept = Kept { place: self.applied, sealed: Sealed::clone(sealed), upload: None, tried: false };
                 self.drafts.insert(sealed.draft, kept);
             }
             Record::Moved { draft, key, expect } => {
@@ -68,6 +70,11 @@ impl State {
                     // An upload has the headers that it was begun with.
                     kept.upload = None;
                     kept.sealed.headers.clone_from(headers);
+                }
+            }
+            Record::Tried { draft } => {
+                if let Some(kept) = self.drafts.get_mut(draft) {
+                    kept.tried = true;
                 }
             }
             Record::Uploading { draft, upload, key } => {
@@ -112,8 +119,11 @@ impl State {
                 out.push(Record::UploadBegun { attempt: *attempt, upload: upload.clone() });
             }
         }
-        for Kept { sealed, upload, .. } in self.in_order() {
+        for Kept { sealed, upload, tried, .. } in self.in_order() {
             out.push(Record::Sealed(Box::new(sealed.clone())));
+            if *tried {
+                out.push(Record::Tried { draft: sealed.draft });
+            }
             if let Some((key, upload)) = upload {
                 out.push(Record::Uploading { draft: sealed.draft, upload: upload.clone(), key: key.clone() });
             }

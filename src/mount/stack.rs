@@ -22,12 +22,19 @@ use crate::store::probe;
 use crate::vfs::Vfs;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// How long the end of a mount waits for what it cleans up after others.
+const CLEANING_MAX: Duration = Duration::from_secs(10);
 
 /// The layers of one mount.
 pub struct Stack {
     /// The file system.
     pub vfs: Arc<Vfs>,
     reached: Reached,
+    /// Aborts what mounts that are gone have left.
+    cleaning: Option<JoinHandle<()>>,
 }
 
 impl Stack {
@@ -56,10 +63,8 @@ impl Stack {
         // Noted below the retries too: each attempt at an upload may leave one behind.
         let (noted, leftovers) = remembered(traced, plan);
         let store: Arc<dyn Store> = Arc::new(Retry::new(noted, Policy::default()));
-        if let Some(leftovers) = leftovers {
-            let resumed = journal.as_deref().map(journal::resumed).unwrap_or_default();
-            tokio::spawn(clean_up(leftovers, resumed, Arc::clone(&store)));
-        }
+        let resumed = journal.as_deref().map(journal::resumed).unwrap_or_default();
+        let cleaning = leftovers.map(|leftovers| tokio::spawn(clean_up(leftovers, resumed, Arc::clone(&store))));
         let vfs = Vfs::with_disk(store, plan.vfs.clone(), disk, tokio::runtime::Handle::current());
         if let Some(journal) = journal {
             match vfs.recover(&journal).await {
@@ -72,12 +77,17 @@ impl Stack {
         {
             tracing::warn!(%error, "cannot look for what crashed mounts have left");
         }
-        Ok(Self { vfs, reached })
+        Ok(Self { vfs, reached, cleaning })
     }
 
     /// Takes the layers down; a data directory is free afterwards.
     pub async fn close(self) {
         drop(self.vfs);
+        if let Some(cleaning) = self.cleaning
+            && tokio::time::timeout(CLEANING_MAX, cleaning).await.is_err()
+        {
+            tracing::warn!("what crashed mounts have left is not all gone; the next mount goes on");
+        }
         self.reached.close().await;
     }
 }

@@ -123,6 +123,10 @@ impl Vfs {
             self.yield_to_other(inode);
             return Err(Error::Stale);
         }
+        if patch.is_doubtful() {
+            // Whoever removes the name must remove what may be there.
+            inode.state().covers = true;
+        }
         if acknowledged { Err(error) } else { Err(self.not_committed(inode, &draft, error).await) }
     }
 
@@ -146,7 +150,7 @@ impl Vfs {
         }
     }
 
-    fn committed(&self, inode: &Arc<Inode>, stream: &Draft, etag: ETag) {
+    pub(super) fn committed(&self, inode: &Arc<Inode>, stream: &Draft, etag: ETag) {
         let version = Version { etag, size: stream.size(), last_modified: clock::now() };
         let posix = {
             let mut state = inode.state();
@@ -166,7 +170,7 @@ impl Vfs {
             state.headers = KnownHeaders::of(inode.kind, sent);
             state.attr.size = version.size;
             state.version = Some(version.clone());
-            state.stream = None;
+            (state.stream, state.waits_since) = (None, None);
             (state.exclusive, state.follows, state.covers) = (false, None, false);
             state.kept = None;
             state.aliases.clear();

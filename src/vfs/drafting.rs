@@ -59,6 +59,7 @@ impl Vfs {
 
     /// As [`draft`](Self::draft), for a caller that holds `changing`. `None`: the version must be committed before.
     pub(super) async fn draft_locked(&self, inode: &Arc<Inode>, wanted: Wanted) -> Result<Option<Draft>> {
+        self.settle_doubt(inode).await?;
         let (draft, version) = {
             let state = inode.state();
             if let Some(broken) = &state.broken {
@@ -127,7 +128,7 @@ impl Vfs {
         match changed {
             Ok(done) => Ok(Some(done)),
             Err(WriteError::NotAtEnd) => Ok(None),
-            Err(WriteError::Ended) if self.is_replaced(inode, draft) => Ok(None),
+            Err(WriteError::Ended) if self.is_replaced(inode, draft) || draft.is_busy() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

@@ -108,6 +108,8 @@ pub struct State {
     pub covers: bool,
     /// When the journal was last told of a version that is being written.
     pub sealed_at: Option<Instant>,
+    /// When it was first told of what the bucket does not have.
+    pub waits_since: Option<Instant>,
     /// Whether a task will store what is sealed.
     pub leaving: bool,
 }
@@ -171,6 +173,7 @@ impl Inode {
             target_in_metadata: false,
             covers: false,
             sealed_at: None,
+            waits_since: None,
             leaving: false,
         };
         Arc::new(Self { id, kind, changing: tokio::sync::Mutex::new(()), state: Mutex::new(state) })

@@ -22,6 +22,10 @@ const CLOSED_QUIET: Duration = Duration::from_secs(1);
 /// How long a file that is still open must not be sealed again before it is stored: each time costs a copy of all of it.
 const OPEN_QUIET: Duration = Duration::from_secs(5);
 
+/// How long a file that never is quiet waits at most: one that is rewritten again and again, and one that stays open.
+const CLOSED_WAIT_MAX: Duration = Duration::from_secs(10);
+const OPEN_WAIT_MAX: Duration = Duration::from_secs(60);
+
 /// The longest pause before a store that failed is asked again.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
@@ -74,7 +78,11 @@ impl Vfs {
         match sealed {
             Ok(fragments) if fragments >= FRAGMENTS_MAX => self.commit(inode).await,
             Ok(_) => {
-                inode.state().sealed_at = Some(clock::monotonic());
+                {
+                    let mut state = inode.state();
+                    state.sealed_at = Some(clock::monotonic());
+                    state.waits_since = state.waits_since.or(state.sealed_at);
+                }
                 self.store_soon(inode);
                 Ok(())
             }
@@ -152,6 +160,20 @@ impl Vfs {
         }
     }
 
+    /// Before a version changes that may be in the bucket already: finds out whether it is. For a caller that holds
+    /// `changing`.
+    pub(super) async fn settle_doubt(&self, inode: &Arc<Inode>) -> Result<()> {
+        let Some(patch) = self.sealed_patch(inode).filter(|patch| patch.is_doubtful()) else { return Ok(()) };
+        match self.found_stored(inode, &patch).await? {
+            Some(etag) => {
+                patch.is_stored(etag.clone()).await;
+                self.committed(inode, &Draft::Patch(patch), etag);
+            }
+            None => patch.clear_doubt(),
+        }
+        Ok(())
+    }
+
     fn sealed_patch(&self, inode: &Inode) -> Option<Arc<Patch>> {
         match &inode.state().stream {
             Some(Draft::Patch(patch)) => Some(Arc::clone(patch)),
@@ -202,7 +224,8 @@ impl Vfs {
 /// How long a file that may still change should be left alone.
 fn quiet_in(inode: &Inode) -> Option<Duration> {
     let state = inode.state();
-    let quiet = if state.writers > 0 { OPEN_QUIET } else { CLOSED_QUIET };
+    let (quiet, max) = if state.writers > 0 { (OPEN_QUIET, OPEN_WAIT_MAX) } else { (CLOSED_QUIET, CLOSED_WAIT_MAX) };
     let since = state.sealed_at.map_or(quiet, |sealed| sealed.elapsed());
-    (since < quiet).then(|| quiet - since)
+    let waits = state.waits_since.map_or(max, |since| since.elapsed());
+    (since < quiet && waits < max).then(|| quiet - since)
 }

@@ -245,14 +245,21 @@ impl Vfs {
             state.written_now();
             state.attr.size = 0;
             state.follows = None;
-            if let Some(Draft::Patch(patch)) = &state.stream
+            let draft = state.stream.clone();
+            if let Some(Draft::Patch(patch)) = &draft
                 && patch.has_seal()
-                && patch.truncate(0).is_ok()
             {
-                // Until the empty one is sealed the journal keeps what was acknowledged.
-                return;
+                if patch.is_doubtful() {
+                    // Whether it is there or not, it is cut off.
+                    state.exclusive = false;
+                    patch.clear_doubt();
+                }
+                if patch.truncate(0).is_ok() {
+                    // Until the empty one is sealed the journal keeps what was acknowledged.
+                    return;
+                }
             }
-            state.stream.clone()
+            draft
         };
         let fresh = self.new_draft(inode);
         inode.state().stream = Some(fresh);

@@ -78,7 +78,7 @@ impl Vfs {
         match &sealed.expect {
             // Perhaps something is there that it will replace.
             Expect::Anything => state.covers = true,
-            Expect::Absent => state.exclusive = true,
+            Expect::Absent => (state.exclusive, state.covers) = (true, kept.tried),
             Expect::Matches(etag) => (state.follows, state.covers) = (Some(etag.clone()), true),
         }
         drop(state);

@@ -66,6 +66,15 @@ impl Draft {
         }
     }
 
+    /// Whether it takes no change now, and a caller who waits for commits finds it, or its successor, ready.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        match self {
+            Self::Stream(_) => false,
+            Self::Patch(patch) => patch.is_busy(),
+        }
+    }
+
     /// Publishes the file as it is now.
     ///
     /// # Errors

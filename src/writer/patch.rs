@@ -76,6 +76,8 @@ struct State {
     changed: bool,
     /// Why the last commit failed, if that did not end it.
     failed: Option<Arc<Error>>,
+    /// Whether it may be in the bucket already: a commit under a condition was not answered.
+    doubtful: bool,
     /// An upload that did not come to its end, nor ended this.
     unfinished: Option<Unfinished>,
 }
@@ -103,8 +105,17 @@ impl Patch {
         staging: Staging,
     ) -> Arc<Self> {
         let (size, changed) = (overlay.size(), sealed.is_none());
-        let state =
-            State { overlay, size, phase: Phase::Open, key: None, sealed, changed, failed: None, unfinished: None };
+        let state = State {
+            overlay,
+            size,
+            phase: Phase::Open,
+            key: None,
+            sealed,
+            changed,
+            failed: None,
+            doubtful: false,
+            unfinished: None,
+        };
         Arc::new(Self { context, destination, state: Mutex::new(state), ended: Notify::new(), staging })
     }
 
@@ -131,7 +142,7 @@ impl Patch {
     #[must_use]
     pub fn has_begun(&self) -> bool {
         let state = self.lock();
-        !matches!(state.phase, Phase::Open) || state.overlay.has_objects()
+        !matches!(state.phase, Phase::Open) || state.overlay.has_objects() || state.doubtful
     }
 
     /// The key that it is committed under, once a request has named it.
@@ -308,6 +319,7 @@ impl Patch {
             let begins = matches!(state.phase, Phase::Open | Phase::Frozen);
             if begins {
                 (state.phase, state.failed) = (Phase::Committing, None);
+                state.note_attempt(&self.context, &condition);
                 state.overlay.freeze();
             }
             begins
@@ -347,7 +359,7 @@ impl Patch {
 
     async fn publish(self: Arc<Self>, condition: Condition) {
         // A panic in it must not leave those waiting who want to know how it ended.
-        let patch = Arc::clone(&self);
+        let (patch, conditional) = (Arc::clone(&self), condition != Condition::None);
         let published = self.context.runtime.spawn(async move { patch.try_publish(condition).await }).await;
         let published = published.unwrap_or_else(|panic| {
             let message = format!("the task that published it broke: {panic}");
@@ -364,6 +376,7 @@ impl Patch {
                 let mut state = self.lock();
                 if state.sealed.is_some() || error.kind == Kind::PreconditionFailed {
                     // It was acknowledged, or may be kept elsewhere: this is not its end.
+                    state.doubtful |= conditional && error.is_transient();
                     (state.phase, state.failed) = (Phase::Open, Some(error));
                     self.ended.notify_waiters();
                     return;
@@ -448,6 +461,7 @@ impl Patch {
     fn open(&self) -> Result<MutexGuard<'_, State>, WriteError> {
         let state = self.lock();
         match &state.phase {
+            Phase::Open if state.doubtful => Err(WriteError::Ended),
             Phase::Open => Ok(state),
             Phase::Ended(Outcome::Failed(error)) => Err(WriteError::Failed(Arc::clone(error))),
             Phase::Frozen | Phase::Committing | Phase::Ended(Outcome::Stored(_) | Outcome::Abandoned) => {

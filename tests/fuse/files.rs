@@ -48,6 +48,9 @@ pub struct Seen {
     runtime: Runtime,
     pub backend: Backend,
     speech: Speech,
+    options: Vec<String>,
+    /// What mounts keep on local disk, which the next one finds.
+    state: TempDir,
 }
 
 /// Makes tests out of functions: one for each way of speaking to the backend.
@@ -99,30 +102,44 @@ impl Seen {
 
     pub fn speaking(speech: Speech, options: &[&str]) -> Self {
         let backend = Backend::start();
-        let mounted = Self::mount(&backend, speech, options);
+        let state = TempDir::new().unwrap();
+        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        let mounted = Self::mount(&backend, speech, &options, &state);
         let mut to = Options::new(BUCKET, Provider::brigade());
         to.endpoint = Some(Origin::parse(&backend.endpoint()).unwrap());
         let store = Client::connect(to, Arc::new(Credentials::new(ACCESS_KEY_ID, SECRET))).unwrap();
-        Self { mounted, store, runtime: Runtime::new().unwrap(), backend, speech }
+        Self { mounted, store, runtime: Runtime::new().unwrap(), backend, speech, options, state }
     }
 
-    fn mount(backend: &Backend, speech: Speech, options: &[&str]) -> MountedBucket {
-        let options: Vec<&str> = speech.options().iter().chain(options).copied().collect();
-        MountedBucket::mount(&speech.source(BUCKET), &options, |command| backend.reach(command))
+    fn mount(backend: &Backend, speech: Speech, options: &[String], state: &TempDir) -> MountedBucket {
+        let mut all: Vec<&str> = speech.options().to_vec();
+        all.extend(options.iter().map(String::as_str));
+        all.extend(["--state-dir", state.path().to_str().unwrap()]);
+        MountedBucket::mount(&speech.source(BUCKET), &all, |command| backend.reach(command))
     }
 
     /// Unmounts and mounts again, so that nothing is remembered.
     pub fn remount(self) -> Self {
-        let Self { mounted, store, runtime, backend, speech } = self;
+        let Self { mounted, store, runtime, backend, speech, state, options } = self;
         mounted.unmount();
-        Self { mounted: Self::mount(&backend, speech, &[]), store, runtime, backend, speech }
+        let mounted = Self::mount(&backend, speech, &[], &state);
+        Self { mounted, store, runtime, backend, speech, state, options }
+    }
+
+    /// Unmounts, which stores everything, and mounts again as before.
+    pub fn mounted_after_unmount(self) -> Self {
+        let Self { mounted, store, runtime, backend, speech, state, options } = self;
+        mounted.unmount();
+        let mounted = Self::mount(&backend, speech, &options, &state);
+        Self { mounted, store, runtime, backend, speech, state, options }
     }
 
     /// Mounts again after a crash.
     pub fn mounted_again(self) -> Self {
-        let Self { mounted, store, runtime, backend, speech } = self;
+        let Self { mounted, store, runtime, backend, speech, state, options } = self;
         drop(mounted);
-        Self { mounted: Self::mount(&backend, speech, &[]), store, runtime, backend, speech }
+        let mounted = Self::mount(&backend, speech, &options, &state);
+        Self { mounted, store, runtime, backend, speech, state, options }
     }
 
     pub fn put(&self, key: &str, bytes: &[u8]) {
@@ -137,11 +154,11 @@ impl Seen {
         self.backend
     }
 
-    /// Ends the mount; where it is promised, no upload is left.
-    pub fn mounted_uploads_are_gone(self, promised: bool) {
+    /// Ends the mount; no upload is left.
+    #[track_caller]
+    pub fn mounted_uploads_are_gone(self) {
         let left = self.into_backend().usage().uploads;
-        println!("{left} uploads are left");
-        assert!(!promised || left == 0, "{left} uploads are left");
+        assert_eq!(left, 0, "uploads are left");
     }
 
     /// The object's bytes, if it is there, read past the mount.
@@ -271,7 +288,7 @@ fn a_crash_in_the_middle_of_an_upload_leaves_the_old_object(speech: Speech) {
     seen.mounted.crash();
     drop(file);
     assert_eq!(seen.etag("file"), old);
-    let again = Seen::mount(&seen.backend, speech, &[]);
+    let again = Seen::mount(&seen.backend, speech, &[], &seen.state);
     assert_eq!(fs::read_to_string(again.join("file")).unwrap(), "old");
     again.unmount();
 }

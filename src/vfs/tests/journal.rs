@@ -233,6 +233,48 @@ fn what_was_stored_just_before_the_crash_is_recognized() {
     }
 }
 
+async fn store_without_answers(mounted: &Mounted, names: [&str; 4]) {
+    for name in names {
+        let (directory, name) = mounted.place(name).await.unwrap();
+        let exclusive = super::harness::EXCLUSIVE;
+        let created = mounted.vfs.create(directory, name, super::harness::OWNER, exclusive).await;
+        let handle = created.unwrap().1.handle;
+        mounted.write_at(handle, 0, b"first").await.unwrap();
+        mounted.close(handle).await.unwrap();
+    }
+    (1..=4).for_each(|nth| mounted.store.lose(Op::PutObject, nth, Lost::Answer));
+    assert_eq!(mounted.vfs.drain().await.len(), 4, "their answers are lost");
+}
+
+async fn change_after_doubt(mounted: &Mounted) {
+    mounted.write("cut", b"second").await.unwrap();
+    let handle = mounted.open("changed", WRITE).await.unwrap();
+    mounted.write_at(handle, 0, b"F").await.unwrap();
+    mounted.close(handle).await.unwrap();
+    mounted.unlink("removed").await.unwrap();
+    mounted.rename("renamed", "other").await.unwrap();
+}
+
+#[test]
+fn what_was_stored_without_an_answer_can_be_changed_and_removed() {
+    for crashes_before in [false, true] {
+        let mut bed = Bed::new();
+        bed.live(|mounted| async move {
+            store_without_answers(&mounted, ["cut", "changed", "removed", "renamed"]).await;
+            if !crashes_before {
+                change_after_doubt(&mounted).await;
+            }
+        });
+        if crashes_before {
+            bed.live(|mounted| async move { change_after_doubt(&mounted).await });
+        }
+        assert_eq!(bed.recover(), Vec::<String>::new());
+        let found: Vec<_> = bed.store.keys().into_iter().map(|key| (key.clone(), bed.bytes(&key).unwrap())).collect();
+        let want = [("changed", "First"), ("cut", "second"), ("other", "first")];
+        assert_eq!(found, want.map(|(key, bytes)| (key.to_owned(), bytes.as_bytes().to_vec())));
+    }
+}
+
 #[test]
 fn what_another_host_was_faster_at_is_kept_beside_it() {
     for durability in [Durability::Journal, Durability::Bucket] {

@@ -16,6 +16,7 @@ use crate::store::UploadId;
 use crate::writer::overlay::Overlay;
 use crate::writer::patch::Patch;
 use crate::writer::patch::Phase;
+use crate::writer::patch::State;
 use crate::writer::perform::abort;
 use crate::writer::staging::Staged;
 use crate::writer::staging::Staging;
@@ -63,7 +64,11 @@ impl Patch {
             headers: sealed.headers.clone(),
             upload: UploadId(upload),
         };
-        patch.lock().unfinished = kept.upload.clone().map(unfinished);
+        {
+            let mut state = patch.lock();
+            state.unfinished = kept.upload.clone().map(unfinished);
+            state.doubtful = kept.tried && sealed.expect != Expect::Anything;
+        }
         Ok(patch)
     }
 
@@ -119,6 +124,28 @@ impl Patch {
     pub fn is_sealed(&self) -> bool {
         let state = self.lock();
         state.sealed.is_some() && !state.changed
+    }
+
+    /// Whether it may be in the bucket already, so that it must not change before that is known.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.lock().doubtful
+    }
+
+    /// It is known not to be in the bucket, or does not matter.
+    pub fn clear_doubt(&self) {
+        self.lock().doubtful = false;
+    }
+
+    /// Whether it takes no change now, and a caller who waits for commits finds it, or its successor, ready.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        let state = self.lock();
+        match state.phase {
+            Phase::Open => state.doubtful,
+            Phase::Frozen | Phase::Committing | Phase::Ended(Outcome::Stored(_)) => true,
+            Phase::Ended(Outcome::Failed(_) | Outcome::Abandoned) => false,
+        }
     }
 
     /// Whether the journal has this or an earlier state of it.
@@ -184,6 +211,9 @@ impl Patch {
     /// The file has lost its name: the journal forgets it, open handles go on.
     pub async fn unseal(&self) {
         let mut staged = self.staging.lock().await;
+        if let Some(Err(error)) = staged.file().map(|file| file.stay_open()) {
+            tracing::warn!(%error, "what open handles have of a removed file cannot be read any more");
+        }
         self.forget(&mut staged, None).await;
         staged.seal(Vec::new());
     }
@@ -271,5 +301,17 @@ impl Patch {
         };
         abort(self.context.store.as_ref(), &left.key, &left.upload).await;
         None
+    }
+}
+
+impl State {
+    /// Tells the journal that from now on the bucket may have it.
+    pub(super) fn note_attempt(&self, context: &Context, condition: &Condition) {
+        let journal = context.disk.as_ref().and_then(|disk| disk.as_journal());
+        if let (Some(draft), Some(journal)) = (self.sealed.filter(|_| *condition != Condition::None), journal)
+            && let Err(error) = journal.append(&Record::Tried { draft })
+        {
+            tracing::debug!(%error, "an attempt is not in the journal");
+        }
     }
 }
