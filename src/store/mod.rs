@@ -15,6 +15,7 @@ mod ops;
 pub mod probe;
 pub mod provider;
 
+pub use crate::wire::date::AmzDate;
 pub use crate::wire::dialect::Dialect;
 pub use crate::wire::etag::ETag;
 pub use error::Error;

@@ -2,6 +2,7 @@
 //! a file of its own.
 
 use crate::base::clock;
+use crate::store::AmzDate;
 use crate::store::ETag;
 use crate::store::Kind as StoreKind;
 use crate::vfs::Vfs;
@@ -9,7 +10,6 @@ use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::inode::Inode;
 use crate::vfs::key::NAME_BYTES_MAX;
-use crate::wire::date::AmzDate;
 use crate::writer::draft::Draft;
 use crate::writer::overlay::Piece;
 use crate::writer::patch::Patch;

@@ -5,6 +5,7 @@
 //! What a journal keeps of it is told in [`journaled`].
 
 mod journaled;
+mod staged;
 
 use crate::base::pool::Segment;
 use crate::journal::record::DraftId;
@@ -15,7 +16,6 @@ use crate::store::Facts;
 use crate::store::Headers;
 use crate::store::Kind;
 use crate::store::Op;
-use crate::store::Payload;
 use crate::store::UploadId;
 use crate::writer::overlay::Overlay;
 use crate::writer::overlay::Piece;
@@ -24,7 +24,6 @@ use crate::writer::plan::plan;
 use crate::writer::publish::Contents;
 use crate::writer::publish::Target;
 use crate::writer::publish::publish;
-use crate::writer::publish::zeros;
 use crate::writer::staging::Staging;
 use crate::writer::stream::Base;
 use crate::writer::stream::Context;
@@ -40,13 +39,6 @@ use tokio::sync::Notify;
 
 /// The share of all memory that one patch holds at most.
 const MEMORY_SHARE: u64 = 4;
-
-/// Bytes of a stretch of zeros from which on the store copies it from an object of zeros; sending less costs no more than
-/// making that object.
-const HOLE_BYTES_MIN: u64 = 32 << 20;
-
-/// Parts of which all such stretches consist, about: few enough to leave most numbers of an upload for others.
-const HOLE_PARTS: u64 = 1000;
 
 /// Pieces that a patch may consist of: some 10 MB of bookkeeping, which no memory limit counts.
 const FRAGMENTS_MAX: usize = 100_000;
@@ -197,61 +189,6 @@ impl Patch {
         let taken = state.overlay.write(offset, bytes, max);
         state.altered();
         Ok((offset, taken))
-    }
-
-    /// Brings what only memory has to the disk or to a hidden object, and gives the memory back.
-    ///
-    /// # Errors
-    /// [`WriteError::Failed`] when the store does not take it, [`WriteError::Disk`] when a journal does not: nothing is
-    /// lost, and it may be tried again.
-    pub async fn spill(self: &Arc<Self>) -> Result<(), WriteError> {
-        let patch = Arc::clone(self);
-        // A task of its own: who waits for it may go away, and the object must not be forgotten then.
-        let spilled = self.context.runtime.spawn(async move { patch.try_spill().await }).await;
-        spilled.unwrap_or_else(|panic| {
-            let message = format!("the task that spilled it broke: {panic}");
-            Err(WriteError::from(Error::new(Op::PutObject, "", Kind::Network, message)))
-        })
-    }
-
-    async fn try_spill(&self) -> Result<(), WriteError> {
-        let mut disk = self.context.disk.as_ref();
-        if let Some(limited) = disk
-            && !limited.room().await
-        {
-            disk = None;
-        }
-        let mut staged = self.staging.lock().await;
-        let taken = {
-            let mut state = self.lock();
-            if !matches!(state.phase, Phase::Open) || state.overlay.memory_bytes() < self.memory_bytes_min() {
-                return Ok(());
-            }
-            state.overlay.take_dirty()
-        };
-        if taken.bytes == 0 {
-            return Ok(());
-        }
-        let _expected = self.context.pool.expect_back();
-        let extents = match disk {
-            Some(disk) if disk.as_journal().is_some() => Some(staged.append(disk, taken.pieces.clone()).await?),
-            Some(disk) => staged.append_or_not(disk, taken.pieces.clone()).await,
-            None => None,
-        };
-        if let Some(extents) = extents {
-            let mut state = self.lock();
-            if !matches!(state.phase, Phase::Ended(_)) {
-                state.overlay.on_disk(&taken, extents);
-            }
-            return Ok(());
-        }
-        let payload = Payload { pieces: taken.pieces.clone(), ..Payload::default() };
-        let object = staged.put(self.context.store.as_ref(), self.destination.as_ref(), payload).await?;
-        let mut state = self.lock();
-        if !matches!(state.phase, Phase::Ended(_)) {
-            state.overlay.staged(&taken, object);
-        }
-        Ok(())
     }
 
     /// Adds memory that was waited for.
@@ -406,29 +343,6 @@ impl Patch {
         };
         let resumed = self.unfinished(&key, &headers).await;
         publish(&self.context, self, Target { key, headers, condition, resumed }, plan).await
-    }
-
-    /// Has the store copy what is nothing but zeros over long stretches, where it can.
-    async fn fill_holes(&self) -> Result<(), Error> {
-        let mut staged = self.staging.lock().await;
-        let schedule = &self.context.schedule;
-        if schedule.equal_parts() || !self.context.store.facts().copy_part {
-            return Ok(());
-        }
-        let in_all: u64 = self.lock().overlay.holes(HOLE_BYTES_MIN).map(|hole| hole.end - hole.start).sum();
-        if in_all == 0 {
-            return Ok(());
-        }
-        let bytes = (in_all / HOLE_PARTS).clamp(HOLE_BYTES_MIN, schedule.part_bytes_max());
-        let object = staged
-            .put(
-                self.context.store.as_ref(),
-                self.destination.as_ref(),
-                Payload { pieces: zeros(bytes).collect(), ..Payload::default() },
-            )
-            .await?;
-        self.lock().overlay.fill_holes(HOLE_BYTES_MIN, object);
-        Ok(())
     }
 
     fn end(&self, state: &mut State, outcome: Outcome) {
