@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub(super) enum Wanted {
     /// Bytes at this offset.
     At(u64),
+    /// This length.
+    Length(u64),
     /// Bytes at the end, wherever that is.
     End,
     /// Any change.
@@ -25,7 +27,8 @@ pub(super) enum Wanted {
 
 impl Vfs {
     /// The version being written, or a new one that goes on from the committed one. What follows the last byte makes a
-    /// stream; anything else a patch. A stream that has parts under way is committed before it becomes one.
+    /// stream; anything else a patch. A stream that has parts under way takes what it still can change in memory; for
+    /// anything else it is committed before it becomes a patch.
     ///
     /// # Errors
     /// Why there can be none, or why the stream could not be committed.
@@ -90,8 +93,13 @@ impl Vfs {
     }
 
     fn stream_or_patch(&self, inode: &Arc<Inode>, stream: Arc<Stream>, wanted: Wanted) -> Option<Draft> {
-        let beyond = matches!(wanted, Wanted::At(offset) if offset >= stream.size());
-        if self.goes_on(stream.size(), wanted) || (beyond && stream.key().is_some()) {
+        let can_be_changed = match wanted {
+            Wanted::At(end) | Wanted::Length(end) if end >= stream.size() => stream.key().is_some(),
+            Wanted::At(offset) => stream.holds(offset),
+            Wanted::Length(size) => stream.can_be_cut(size),
+            Wanted::End | Wanted::Patch => false,
+        };
+        if can_be_changed || self.goes_on(stream.size(), wanted) {
             return Some(Draft::Stream(stream));
         }
         let overlay = stream.take_unsent()?;
@@ -108,7 +116,7 @@ impl Vfs {
         match wanted {
             Wanted::End => true,
             Wanted::Patch => false,
-            Wanted::At(offset) => {
+            Wanted::At(offset) | Wanted::Length(offset) => {
                 let gap_max = self.writing.schedule.part_bytes(PartNumber(1)).unwrap_or(0);
                 offset.checked_sub(size).is_some_and(|gap| gap <= gap_max)
             }
