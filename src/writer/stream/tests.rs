@@ -6,6 +6,8 @@ use crate::store::Facts;
 use crate::store::memory::Lost;
 use crate::store::memory::Memory;
 use crate::writer::patch::Patch;
+use proptest::collection::vec;
+use proptest::prelude::*;
 use tokio::task::JoinSet;
 
 const PART: u64 = 5 * MIB;
@@ -296,5 +298,87 @@ async fn a_condition_that_does_not_hold_publishes_nothing() {
         assert!(matches!(committed, Err(WriteError::Failed(error)) if error.kind == Kind::PreconditionFailed));
         assert_eq!(store.bytes("k").unwrap(), pattern(3));
         assert_eq!(store.uploads_open(), 0);
+    }
+}
+
+/// Writes like whoever holds a file does: what finds no memory waits for it. Says how many bytes could be taken.
+async fn write_all(stream: &Arc<Stream>, offset: u64, bytes: &[u8]) -> usize {
+    let mut taken = 0;
+    while taken < bytes.len() {
+        match stream.write_at(Some(offset + taken as u64), &bytes[taken..]) {
+            Ok((_, more)) => taken += more,
+            Err(WriteError::NotAtEnd) => return taken,
+            Err(error) => panic!("{error}"),
+        }
+        if taken < bytes.len() {
+            stream.wait_for_room().await;
+        }
+    }
+    taken
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_changes_that_are_taken_are_in_the_object_and_nothing_is_visible_before(
+        steps in vec((0_usize..2, 0_u64..300, 1_u64..60, 0_u8..8), 1..60),
+        segments in 6_u64..40,
+        equal_parts in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let facts = Facts { part_bytes_min: 16, equal_parts, ..Facts::S3 };
+            let store = Arc::new(Memory::with_facts(facts));
+            let schedule = Schedule::new(store.facts(), 16, 20);
+            let (pool, shared): (_, Arc<dyn Store>) = (Pool::with_segments(segments * 8, 8), Arc::clone(&store) as _);
+            let context = Arc::new(Context {
+                store: shared,
+                pool: Arc::clone(&pool),
+                runtime: Handle::current(),
+                schedule,
+                in_flight_max: 2,
+                disk: None,
+            });
+            let streams = ["a", "b"].map(|key| Stream::new(Arc::clone(&context), Arc::new(Named(key.into()))));
+            let mut files = [Vec::new(), Vec::new()];
+            for (turn, (which, at, len, what)) in steps.into_iter().enumerate() {
+                let (stream, file) = (&streams[which], &mut files[which]);
+                let bytes: Vec<u8> = (0..len).map(|i| u8::try_from((turn as u64 * 7 + i) % 251).unwrap()).collect();
+                let size = file.len() as u64;
+                let at = at.min(size);
+                match what {
+                    0..=2 => {
+                        assert_eq!(write_all(stream, size, &bytes).await, bytes.len());
+                        file.extend(&bytes);
+                    }
+                    3..=4 => {
+                        let taken = write_all(stream, at, &bytes).await;
+                        let (start, end) = (usize::try_from(at).unwrap(), usize::try_from(at).unwrap() + taken);
+                        file.resize(file.len().max(end), 0);
+                        file[start..end].copy_from_slice(&bytes[..taken]);
+                    }
+                    5 => match stream.resize(at).await {
+                        Ok(()) => file.truncate(usize::try_from(at).unwrap()),
+                        Err(WriteError::NotAtEnd) => {}
+                        Err(error) => panic!("{error}"),
+                    },
+                    6 => if let Some(read) = stream.read(at, bytes.len()) {
+                        let start = usize::try_from(at).unwrap();
+                        assert_eq!(read, file[start..file.len().min(start + bytes.len())]);
+                    },
+                    _ => tokio::task::yield_now().await,
+                }
+                assert_eq!(stream.size(), file.len() as u64);
+                assert!(store.keys().is_empty());
+            }
+            for (stream, file) in streams.iter().zip(files) {
+                stream.commit(Condition::None).await.unwrap();
+                assert_eq!(store.bytes(&stream.key().unwrap()).unwrap(), file);
+                assert_eq!(stream.unsent_bytes(), 0);
+            }
+            drop(streams);
+            assert_eq!((pool.used_bytes(), store.uploads_open()), (0, 0));
+        });
     }
 }
