@@ -66,7 +66,7 @@ impl Vfs {
             if let Some(broken) = &state.broken {
                 return Err(broken.clone());
             }
-            (state.stream.clone(), state.version.clone())
+            (state.draft.clone(), state.version.clone())
         };
         match draft {
             Some(Draft::Stream(stream)) => Ok(self.stream_or_patch(inode, stream, wanted)),
@@ -77,7 +77,7 @@ impl Vfs {
                 let follows = base.etag.clone();
                 let draft = self.begin_after(inode, base, wanted).await?;
                 let mut state = inode.state();
-                state.stream = Some(draft.clone());
+                state.draft = Some(draft.clone());
                 state.follows = Some(follows);
                 Ok(Some(draft))
             }
@@ -106,8 +106,8 @@ impl Vfs {
         let patch = Draft::Patch(Patch::new(Arc::clone(&self.writing), self.destination(inode), overlay));
         let mut state = inode.state();
         // Who gives up all writers may have taken the stream away meanwhile.
-        let current = state.stream.as_ref().is_some_and(|current| current.is(&Draft::Stream(stream)));
-        current.then(|| state.stream.insert(patch).clone())
+        let current = state.draft.as_ref().is_some_and(|current| current.is(&Draft::Stream(stream)));
+        current.then(|| state.draft.insert(patch).clone())
     }
 
     /// Whether bytes go on where a file of `size` ends. A small gap is filled with zeros: they may well be written later,
@@ -141,7 +141,7 @@ impl Vfs {
 
     fn is_replaced(&self, inode: &Inode, draft: &Draft) -> bool {
         let state = inode.state();
-        state.broken.is_none() && !state.stream.as_ref().is_some_and(|current| current.is(draft))
+        state.broken.is_none() && !state.draft.as_ref().is_some_and(|current| current.is(draft))
     }
 
     /// The end of a range, if a file can be so long.
@@ -155,7 +155,7 @@ impl Vfs {
         match draft {
             Draft::Stream(stream) => stream.wait_for_room().await,
             Draft::Patch(patch) if patch.is_fragmented() => {
-                let current = inode.state().stream.as_ref().is_some_and(|current| current.is(draft));
+                let current = inode.state().draft.as_ref().is_some_and(|current| current.is(draft));
                 if current {
                     self.bring_out(inode).await?;
                 }

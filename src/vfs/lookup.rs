@@ -100,7 +100,7 @@ impl Vfs {
         let ttl = self.options.metadata_ttl;
         let (age, only_here) = {
             let state = inode.state();
-            (state.age(), state.version.is_none() && state.stream.is_some())
+            (state.age(), state.version.is_none() && state.draft.is_some())
         };
         let valid_for = match age {
             // Should its commit fail, the name is gone at once.
