@@ -3,6 +3,10 @@
 //! What lives elsewhere: who may wait. Here is only the accounting, and the rule that keeps waiters from waiting for
 //! each other for ever.
 
+mod kept;
+
+pub use kept::Kept;
+
 use bytes::Bytes;
 use memmap2::MmapMut;
 use std::collections::VecDeque;
@@ -14,6 +18,10 @@ use tokio::sync::oneshot;
 /// Bytes in one segment. Small enough that a piece is checksummed while it is in the processor's cache (measured:
 /// 0.016 instead of 0.041 CPU-seconds per GiB), large enough that a part is few pieces.
 pub const SEGMENT_BYTES: usize = 256 << 10;
+
+/// The share of all memory below which segments stay kept although somebody waits, as long as other memory is on its way
+/// back.
+const KEPT_SHARE: usize = 4;
 
 /// A bounded supply of segments.
 pub struct Pool {
@@ -29,11 +37,17 @@ struct State {
     /// Reasons to wait: segments that come back without anybody taking another one, since their bytes are on their way
     /// out, and whoever has said that some will.
     moving: usize,
+    /// Segments that nobody needs as much as who asks for memory: those of an id together, the latest last.
+    kept: Vec<(u64, Vec<Arc<Segment>>)>,
+    kept_ids: u64,
+    /// How many of `kept` have been given up and are about to come back.
+    returning: usize,
     free: Vec<MmapMut>,
     waiting: VecDeque<oneshot::Sender<Segment>>,
 }
 
 // INVARIANT: whoever waits is woken by the return of a segment, or because nothing is moving.
+// INVARIANT: nobody who waits gets memory beyond the limit while any is kept.
 
 impl Pool {
     /// A pool that hands out at most `limit_bytes` in segments of [`SEGMENT_BYTES`].
@@ -68,14 +82,22 @@ impl Pool {
         (self.lock().used * self.segment_bytes) as u64
     }
 
-    /// A segment, if one is left below the limit and nobody waits for it.
+    /// A segment, if one is left below the limit, or kept, and nobody waits for it.
     #[must_use]
     pub fn try_take(self: &Arc<Self>) -> Option<Segment> {
-        let mut state = self.lock();
-        if state.used >= self.segments_max || !state.waiting.is_empty() {
-            return None;
+        loop {
+            let given_up = {
+                let mut state = self.lock();
+                if !state.waiting.is_empty() {
+                    return None;
+                }
+                if state.used < self.segments_max {
+                    return Some(self.grant(&mut state));
+                }
+                self.give_up(&mut state)?
+            };
+            self.let_go(given_up);
         }
-        Some(self.grant(&mut state))
     }
 
     /// A segment, waiting for one in the order of asking.
@@ -83,15 +105,23 @@ impl Pool {
     /// Waits only while bytes are on their way out and will come back. When every segment sits in a half-filled part,
     /// nobody could ever return one, so one is granted beyond the limit: the bound gives way before progress does.
     pub async fn take(self: &Arc<Self>) -> Segment {
-        let receiver = {
-            let mut state = self.lock();
-            let free = state.used < self.segments_max && state.waiting.is_empty();
-            if free || state.moving == 0 {
-                return self.grant(&mut state);
-            }
-            let (sender, receiver) = oneshot::channel();
-            state.waiting.push_back(sender);
-            receiver
+        let receiver = loop {
+            let given_up = {
+                let mut state = self.lock();
+                if state.used < self.segments_max && state.waiting.is_empty() {
+                    return self.grant(&mut state);
+                }
+                match self.give_up(&mut state) {
+                    Some(given_up) => given_up,
+                    None if state.moving == 0 && state.returning == 0 => return self.grant(&mut state),
+                    None => {
+                        let (sender, receiver) = oneshot::channel();
+                        state.waiting.push_back(sender);
+                        break receiver;
+                    }
+                }
+            };
+            self.let_go(given_up);
         };
         receiver.await.expect("a waiting sender is answered before it is dropped")
     }
@@ -99,7 +129,17 @@ impl Pool {
     /// A segment at once, beyond the limit if need be: for whoever bounds by other means how many it asks for.
     #[must_use]
     pub fn overdraw(self: &Arc<Self>) -> Segment {
-        self.grant(&mut self.lock())
+        loop {
+            let given_up = {
+                let mut state = self.lock();
+                let enough = state.used < self.segments_max;
+                match (!enough).then(|| self.give_up(&mut state)).flatten() {
+                    Some(given_up) => given_up,
+                    None => return self.grant(&mut state),
+                }
+            };
+            self.let_go(given_up);
+        }
     }
 
     /// Says that memory is about to come back, for as long as what is returned lives: nobody is granted memory beyond the
@@ -126,21 +166,48 @@ impl Pool {
         } else if state.used == 0 {
             state.free.clear();
         }
-        let granted = self.answer_waiting(&mut state);
+        self.answer_waiting(state);
+    }
+
+    /// Those of the kept segments whose turn it is, if any must go now: the latest ones, at once as long as they are more
+    /// than their share, else when nothing else will come back.
+    fn give_up(&self, state: &mut State) -> Option<Vec<Arc<Segment>>> {
+        let kept: usize = state.kept.iter().map(|(_, segments)| segments.len()).sum();
+        if state.returning > 0 || (state.moving > 0 && kept <= self.segments_max / KEPT_SHARE) {
+            return None;
+        }
+        let (_, segments) = state.kept.pop()?;
+        state.returning += 1;
+        Some(segments)
+    }
+
+    /// Drops what was given up, without the lock: each segment comes back by itself.
+    fn let_go(self: &Arc<Self>, given_up: Vec<Arc<Segment>>) {
+        drop(given_up);
+        let mut state = self.lock();
+        state.returning -= 1;
+        self.answer_waiting(state);
+    }
+
+    fn answer_waiting(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        let (mut granted, mut given_up) = (Vec::new(), None);
+        while !state.waiting.is_empty() {
+            if state.used >= self.segments_max {
+                given_up = self.give_up(&mut state);
+                if given_up.is_some() || state.moving > 0 || state.returning > 0 {
+                    break;
+                }
+            }
+            granted.extend(state.waiting.pop_front().map(|sender| (sender, self.grant(&mut state))));
+        }
         drop(state);
         for (sender, segment) in granted {
             // One that no longer waits drops its segment, which comes back here.
             drop(sender.send(segment));
         }
-    }
-
-    fn answer_waiting(self: &Arc<Self>, state: &mut State) -> Vec<(oneshot::Sender<Segment>, Segment)> {
-        let mut granted = Vec::new();
-        while state.used < self.segments_max || state.moving == 0 {
-            let Some(sender) = state.waiting.pop_front() else { break };
-            granted.push((sender, self.grant(state)));
+        if let Some(given_up) = given_up {
+            self.let_go(given_up);
         }
-        granted
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -163,11 +230,7 @@ impl Drop for Expected {
     fn drop(&mut self) {
         let mut state = self.pool.lock();
         state.moving -= 1;
-        let granted = self.pool.answer_waiting(&mut state);
-        drop(state);
-        for (sender, segment) in granted {
-            drop(sender.send(segment));
-        }
+        self.pool.answer_waiting(state);
     }
 }
 
@@ -197,6 +260,11 @@ impl Segment {
     pub fn overwrite(&mut self, at: usize, bytes: &[u8]) {
         let filled = &mut self.buffer.as_mut().expect("it is not being dropped")[..self.len];
         filled[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Forgets what was filled in behind the first `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
     }
 
     /// Bytes that still fit.
@@ -243,83 +311,4 @@ impl Drop for Segment {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::FutureExt;
-
-    #[test]
-    fn segments_are_counted_and_returned() {
-        let pool = Pool::with_segments(16, 8);
-        let mut one = pool.try_take().unwrap();
-        assert_eq!(one.fill(b"0123456789"), 8);
-        let two = pool.try_take().unwrap();
-        assert!(pool.try_take().is_none(), "the limit holds");
-        let bytes = one.into_moving();
-        let clone = bytes.clone();
-        drop(bytes);
-        assert_eq!(pool.used_bytes(), 16, "a clone keeps its memory");
-        assert_eq!(&clone[..], b"01234567");
-        drop(clone);
-        drop(two);
-        assert_eq!(pool.used_bytes(), 0);
-    }
-
-    #[test]
-    fn a_waiter_gets_the_segment_that_comes_back() {
-        let pool = Pool::with_segments(8, 8);
-        let moving = pool.try_take().unwrap().into_moving();
-        let mut waiter = Box::pin(pool.take());
-        assert!(waiter.as_mut().now_or_never().is_none(), "bytes are on their way out, so it waits");
-        assert!(pool.try_take().is_none(), "nobody overtakes it");
-        drop(moving);
-        assert!(waiter.now_or_never().is_some());
-    }
-
-    #[test]
-    fn nobody_waits_for_segments_that_cannot_come_back() {
-        let pool = Pool::with_segments(8, 8);
-        let _held = pool.try_take().unwrap();
-        assert!(
-            pool.take().now_or_never().is_some(),
-            "all memory sits in half-filled parts: progress before the bound"
-        );
-    }
-
-    #[test]
-    fn a_waiter_goes_on_when_the_last_moving_segment_was_not_for_it() {
-        let pool = Pool::with_segments(8, 8);
-        let moving = pool.try_take().unwrap().into_moving();
-        let first = pool.take();
-        let second = pool.take();
-        let (mut first, mut second) = (Box::pin(first), Box::pin(second));
-        assert!(first.as_mut().now_or_never().is_none());
-        assert!(second.as_mut().now_or_never().is_none());
-        drop(moving);
-        assert!(first.as_mut().now_or_never().is_some());
-        assert!(second.as_mut().now_or_never().is_some(), "nothing moves any more, so nobody may wait");
-    }
-
-    #[test]
-    fn a_waiter_waits_while_memory_is_expected_back_and_no_longer() {
-        let pool = Pool::with_segments(8, 8);
-        let _held = pool.try_take().unwrap();
-        let expected = pool.expect_back();
-        let mut waiter = Box::pin(pool.take());
-        assert!(waiter.as_mut().now_or_never().is_none());
-        drop(expected);
-        assert!(waiter.now_or_never().is_some(), "it did not come");
-    }
-
-    #[test]
-    fn a_waiter_that_left_loses_nothing() {
-        let pool = Pool::with_segments(8, 8);
-        let moving = pool.try_take().unwrap().into_moving();
-        {
-            let mut left = Box::pin(pool.take());
-            assert!(left.as_mut().now_or_never().is_none());
-        }
-        drop(moving);
-        assert_eq!(pool.used_bytes(), 0);
-        assert!(pool.try_take().is_some());
-    }
-}
+mod tests;

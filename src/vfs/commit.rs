@@ -32,8 +32,8 @@ impl Vfs {
         if !file.wrote.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let stream = file.inode.state().stream.clone();
-        let empty = stream.is_some_and(|stream| stream.size() == 0);
+        let draft = file.inode.state().draft.clone();
+        let empty = draft.is_some_and(|draft| draft.size() == 0);
         if file.writer.goes_on(thread, file.inode.id.0, empty) {
             return Ok(());
         }
@@ -64,7 +64,7 @@ impl Vfs {
     pub(super) async fn commit(&self, inode: &Arc<Inode>) -> Result<()> {
         let awaited = || {
             let state = inode.state();
-            state.stream.is_some() && !state.borrowers.is_empty()
+            state.draft.is_some() && !state.borrowers.is_empty()
         };
         loop {
             if awaited() {
@@ -85,23 +85,23 @@ impl Vfs {
 
     /// As [`commit_locked`](Self::commit_locked), also of a file that has no name any more: under its hidden key.
     pub(super) async fn publish(&self, inode: &Arc<Inode>) -> Result<()> {
-        let (stream, condition) = {
+        let (draft, condition) = {
             let state = inode.state();
             if let Some(broken) = &state.broken {
                 return Err(broken.clone());
             }
-            let Some(stream) = state.stream.clone() else { return Ok(()) };
-            (stream, condition(&state))
+            let Some(draft) = state.draft.clone() else { return Ok(()) };
+            (draft, condition(&state))
         };
-        let etag = match stream.commit(condition).await {
+        let etag = match draft.commit(condition).await {
             Ok(etag) => etag,
-            Err(error) => match &stream {
+            Err(error) => match &draft {
                 Draft::Patch(patch) => self.after_refusal(inode, patch, error.into()).await?,
-                Draft::Stream(_) => return Err(self.not_committed(inode, &stream, error.into()).await),
+                Draft::Stream(_) => return Err(self.not_committed(inode, &draft, error.into()).await),
             },
         };
-        self.committed(inode, &stream, etag);
-        self.follow_name(inode, &stream).await?;
+        self.committed(inode, &draft, etag);
+        self.follow_name(inode, &draft).await?;
         self.store_attributes_locked(inode).await
     }
 
@@ -131,8 +131,8 @@ impl Vfs {
     }
 
     /// A directory above was renamed while the upload was under way, which had named its key before.
-    async fn follow_name(&self, inode: &Arc<Inode>, stream: &Draft) -> Result<()> {
-        let (Some(landed), Some(key)) = (stream.key(), self.tree.key(inode)) else { return Ok(()) };
+    async fn follow_name(&self, inode: &Arc<Inode>, draft: &Draft) -> Result<()> {
+        let (Some(landed), Some(key)) = (draft.key(), self.tree.key(inode)) else { return Ok(()) };
         if landed == key {
             return Ok(());
         }
@@ -150,8 +150,8 @@ impl Vfs {
         }
     }
 
-    pub(super) fn committed(&self, inode: &Arc<Inode>, stream: &Draft, etag: ETag) {
-        let version = Version { etag, size: stream.size(), last_modified: clock::now() };
+    pub(super) fn committed(&self, inode: &Arc<Inode>, draft: &Draft, etag: ETag) {
+        let version = Version { etag, size: draft.size(), last_modified: clock::now() };
         let posix = {
             let mut state = inode.state();
             let sent = *state.described.take().unwrap_or_default();
@@ -170,7 +170,7 @@ impl Vfs {
             state.headers = KnownHeaders::of(inode.kind, sent);
             state.attr.size = version.size;
             state.version = Some(version.clone());
-            (state.stream, state.waits_since) = (None, None);
+            (state.draft, state.waits_since) = (None, None);
             (state.exclusive, state.follows, state.covers) = (false, None, false);
             state.kept = None;
             state.aliases.clear();
@@ -178,7 +178,7 @@ impl Vfs {
             posix
         };
         if let Some((directory, name)) = self.tree.place(inode.id) {
-            if let Some(key) = stream.key() {
+            if let Some(key) = draft.key() {
                 self.learn(key, &version, posix);
             }
             self.entry_added(&directory, &name, Seen::Object(version, Some(posix)));
@@ -187,14 +187,14 @@ impl Vfs {
 
     /// The file is again what the bucket has. Handles that are open for writing can write no more: their next bytes would
     /// follow bytes that are lost.
-    async fn not_committed(&self, inode: &Arc<Inode>, stream: &Draft, error: Error) -> Error {
-        stream.abandon().await;
+    async fn not_committed(&self, inode: &Arc<Inode>, draft: &Draft, error: Error) -> Error {
+        draft.abandon().await;
         let never_there = {
             let mut state = inode.state();
             // O_EXCL lost against somebody else's object.
             let error = if state.exclusive && matches!(error, Error::Stale) { Error::Exists } else { error };
             state.broken = Some(error);
-            state.stream = None;
+            state.draft = None;
             (state.exclusive, state.follows) = (false, None);
             state.described = None;
             state.checked = None;

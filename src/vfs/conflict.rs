@@ -96,7 +96,7 @@ impl Vfs {
             self.tree.unlink(directory.id, &beside);
             return Ok(false);
         };
-        heir.state().stream = Some(Draft::Patch(version));
+        heir.state().draft = Some(Draft::Patch(version));
         let ours = self.tree.key(inode).unwrap_or_default();
         tracing::error!(
             key = ours,
@@ -112,7 +112,7 @@ impl Vfs {
         let never_there = {
             let mut state = inode.state();
             state.broken = (state.writers > 0).then_some(Error::Stale);
-            state.stream = None;
+            state.draft = None;
             (state.exclusive, state.follows) = (false, None);
             state.described = None;
             state.kept = None;

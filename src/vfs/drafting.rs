@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub(super) enum Wanted {
     /// Bytes at this offset.
     At(u64),
+    /// This length.
+    Length(u64),
     /// Bytes at the end, wherever that is.
     End,
     /// Any change.
@@ -26,7 +28,8 @@ pub(super) enum Wanted {
 
 impl Vfs {
     /// The version being written, or a new one that goes on from the committed one. What follows the last byte makes a
-    /// stream; anything else a patch. A stream that has parts under way is committed before it becomes one.
+    /// stream; anything else a patch. A stream that has parts under way takes what it still can change in memory; for
+    /// anything else it is committed before it becomes a patch.
     ///
     /// # Errors
     /// Why there can be none, or why the stream could not be committed.
@@ -65,7 +68,7 @@ impl Vfs {
             if let Some(broken) = &state.broken {
                 return Err(broken.clone());
             }
-            (state.stream.clone(), state.version.clone())
+            (state.draft.clone(), state.version.clone())
         };
         match draft {
             Some(Draft::Stream(stream)) => Ok(self.stream_or_patch(inode, stream, wanted)),
@@ -76,7 +79,7 @@ impl Vfs {
                 let follows = base.etag.clone();
                 let draft = self.begin_after(inode, base, wanted).await?;
                 let mut state = inode.state();
-                state.stream = Some(draft.clone());
+                state.draft = Some(draft.clone());
                 state.follows = Some(follows);
                 Ok(Some(draft))
             }
@@ -92,16 +95,21 @@ impl Vfs {
     }
 
     fn stream_or_patch(&self, inode: &Arc<Inode>, stream: Arc<Stream>, wanted: Wanted) -> Option<Draft> {
-        let beyond = matches!(wanted, Wanted::At(offset) if offset >= stream.size());
-        if self.goes_on(stream.size(), wanted) || (beyond && stream.key().is_some()) {
+        let can_be_changed = match wanted {
+            Wanted::At(end) | Wanted::Length(end) if end >= stream.size() => stream.key().is_some(),
+            Wanted::At(offset) => stream.holds(offset),
+            Wanted::Length(size) => stream.can_be_cut(size),
+            Wanted::End | Wanted::Patch => false,
+        };
+        if can_be_changed || self.goes_on(stream.size(), wanted) {
             return Some(Draft::Stream(stream));
         }
         let overlay = stream.take_unsent()?;
         let patch = Draft::Patch(Patch::new(Arc::clone(&self.writing), self.destination(inode), overlay));
         let mut state = inode.state();
         // Who gives up all writers may have taken the stream away meanwhile.
-        let current = state.stream.as_ref().is_some_and(|current| current.is(&Draft::Stream(stream)));
-        current.then(|| state.stream.insert(patch).clone())
+        let current = state.draft.as_ref().is_some_and(|current| current.is(&Draft::Stream(stream)));
+        current.then(|| state.draft.insert(patch).clone())
     }
 
     /// Whether bytes go on where a file of `size` ends. A small gap is filled with zeros: they may well be written later,
@@ -110,7 +118,7 @@ impl Vfs {
         match wanted {
             Wanted::End => true,
             Wanted::Patch => false,
-            Wanted::At(offset) => {
+            Wanted::At(offset) | Wanted::Length(offset) => {
                 let gap_max = self.writing.schedule.part_bytes(PartNumber(1)).unwrap_or(0);
                 offset.checked_sub(size).is_some_and(|gap| gap <= gap_max)
             }
@@ -135,7 +143,7 @@ impl Vfs {
 
     fn is_replaced(&self, inode: &Inode, draft: &Draft) -> bool {
         let state = inode.state();
-        state.broken.is_none() && !state.stream.as_ref().is_some_and(|current| current.is(draft))
+        state.broken.is_none() && !state.draft.as_ref().is_some_and(|current| current.is(draft))
     }
 
     /// The end of a range, if a file can be so long.
@@ -149,7 +157,7 @@ impl Vfs {
         match draft {
             Draft::Stream(stream) => stream.wait_for_room().await,
             Draft::Patch(patch) if patch.is_fragmented() => {
-                let current = inode.state().stream.as_ref().is_some_and(|current| current.is(draft));
+                let current = inode.state().draft.as_ref().is_some_and(|current| current.is(draft));
                 if current {
                     self.bring_out(inode).await?;
                 }

@@ -66,7 +66,7 @@ pub struct State {
     /// When this mount last changed it; what the bucket was asked before that is old.
     pub changed: Option<Instant>,
     /// The version that is being written.
-    pub stream: Option<Draft>,
+    pub draft: Option<Draft>,
     /// Whether that version must not replace an object that is there (`O_EXCL`).
     pub exclusive: bool,
     /// The version that it goes on from, and must still be there when it is committed.
@@ -81,7 +81,7 @@ pub struct State {
     pub mtime_set: bool,
     /// Whether attributes were changed that the bucket does not have.
     pub deferred: bool,
-    /// The headers that went with the request that fixed those of the stream.
+    /// The headers that went with the request that fixed those of the draft.
     pub described: Option<Box<Headers>>,
     /// Whether a task will soon store changed attributes.
     pub scheduled: bool,
@@ -152,7 +152,7 @@ impl Inode {
             headers: KnownHeaders::Nothing,
             checked: None,
             changed: None,
-            stream: None,
+            draft: None,
             exclusive: false,
             follows: None,
             broken: None,
@@ -189,8 +189,8 @@ impl Inode {
     pub fn attr(&self) -> Attr {
         let state = self.state();
         let mut attr = state.attr.clone();
-        if let Some(stream) = &state.stream {
-            attr.size = stream.size();
+        if let Some(draft) = &state.draft {
+            attr.size = draft.size();
         }
         attr
     }
@@ -200,7 +200,7 @@ impl State {
     /// Whether the bucket does not have what programs see.
     #[must_use]
     pub fn is_ahead(&self) -> bool {
-        self.stream.is_some() || self.deferred
+        self.draft.is_some() || self.deferred
     }
 
     /// The contents have just changed, and with them their time.

@@ -48,7 +48,7 @@ impl Vfs {
         }
         let (draft, etag) = {
             let state = file.inode.state();
-            (state.stream.clone(), state.version.as_ref().map(|version| version.etag.clone()))
+            (state.draft.clone(), state.version.as_ref().map(|version| version.etag.clone()))
         };
         let reader = file.reader.lock().expect("no panic happens while a reader is locked").clone();
         let reader = reader.filter(|reader| draft.is_none() && Some(&reader.version().etag) == etag.as_ref());
@@ -128,7 +128,7 @@ impl Vfs {
     fn seen(&self, inode: &Arc<Inode>) -> Seen {
         let key = self.tree.key(inode);
         let state = inode.state();
-        Seen { draft: state.stream.clone(), version: key.and_then(|key| state.readable(key)) }
+        Seen { draft: state.draft.clone(), version: key.and_then(|key| state.readable(key)) }
     }
 
     fn has_changed(&self, inode: &Arc<Inode>, before: &Seen) -> bool {
@@ -191,7 +191,7 @@ impl Vfs {
                 state.written_now();
                 return Ok(Answer::Now(()));
             }
-            state.stream.clone()
+            state.draft.clone()
         };
         let mut left = bytes;
         match draft.map(|draft| draft.write(offset, bytes)) {

@@ -67,7 +67,7 @@ impl Vfs {
                     return Err(broken.clone());
                 }
                 // Without a name nobody will ever look for it.
-                let Some(draft) = state.stream.clone().filter(|_| !state.gone) else { return Ok(()) };
+                let Some(draft) = state.draft.clone().filter(|_| !state.gone) else { return Ok(()) };
                 (draft, condition(&state))
             };
             match &draft {
@@ -175,7 +175,7 @@ impl Vfs {
     }
 
     fn sealed_patch(&self, inode: &Inode) -> Option<Arc<Patch>> {
-        match &inode.state().stream {
+        match &inode.state().draft {
             Some(Draft::Patch(patch)) => Some(Arc::clone(patch)),
             Some(Draft::Stream(_)) | None => None,
         }

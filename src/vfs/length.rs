@@ -97,11 +97,11 @@ impl Vfs {
 
     async fn resize(&self, inode: &Arc<Inode>, size: u64) -> Result<()> {
         loop {
-            let draft = self.draft(inode, Wanted::At(size)).await?;
+            let draft = self.draft(inode, Wanted::Length(size)).await?;
             inode.state().written_now();
             let resized = match &draft {
                 // A stream whose parts are under way grows by zeros that are sent like other bytes.
-                Draft::Stream(stream) => stream.pad_to(size).await,
+                Draft::Stream(stream) => stream.resize(size).await,
                 Draft::Patch(patch) => patch.truncate(size),
             };
             if self.is_done(inode, &draft, resized)?.is_some() {

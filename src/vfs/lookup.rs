@@ -100,7 +100,7 @@ impl Vfs {
         let ttl = self.options.metadata_ttl;
         let (age, only_here) = {
             let state = inode.state();
-            (state.age(), state.version.is_none() && state.stream.is_some())
+            (state.age(), state.version.is_none() && state.draft.is_some())
         };
         let valid_for = match age {
             // Should its commit fail, the name is gone at once.
@@ -146,7 +146,7 @@ impl Vfs {
     /// Whether something that the bucket does not have yet is to come below a directory.
     fn has_ahead_below(&self, inode: &Inode) -> bool {
         let is_ahead = |below: &Arc<Inode>| {
-            below.id != inode.id && below.state().stream.is_some() && self.tree.is_below(below.id, inode.id)
+            below.id != inode.id && below.state().draft.is_some() && self.tree.is_below(below.id, inode.id)
         };
         inode.kind == Kind::Directory && self.tree.all().iter().any(is_ahead)
     }

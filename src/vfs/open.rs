@@ -125,7 +125,7 @@ impl Vfs {
         let inode = self.tree.replace(parent, name, self.new_attr(Kind::File, owner, &directory));
         {
             let mut state = inode.state();
-            state.stream = Some(self.new_draft(&inode));
+            state.draft = Some(self.new_draft(&inode));
             state.exclusive = how.exclusive;
             state.checked = Some(clock::monotonic());
         }
@@ -193,7 +193,7 @@ impl Vfs {
             reader = version.map(|version| reader::stream::Stream::new(Arc::clone(&self.reading), version));
             match &state.version {
                 // While it is being rewritten its size in the kernel is that of the new version.
-                _ if state.stream.is_some() => Pages::None,
+                _ if state.draft.is_some() => Pages::None,
                 Some(version) if state.kept.as_ref() == Some(&version.etag) => Pages::Kept,
                 Some(version) => {
                     let etag = version.etag.clone();
@@ -245,7 +245,7 @@ impl Vfs {
             state.written_now();
             state.attr.size = 0;
             state.follows = None;
-            let draft = state.stream.clone();
+            let draft = state.draft.clone();
             if let Some(Draft::Patch(patch)) = &draft
                 && patch.has_seal()
             {
@@ -262,7 +262,7 @@ impl Vfs {
             draft
         };
         let fresh = self.new_draft(inode);
-        inode.state().stream = Some(fresh);
+        inode.state().draft = Some(fresh);
         if let Some(before) = before {
             before.abandon().await;
         }

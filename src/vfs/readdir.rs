@@ -173,7 +173,7 @@ impl Vfs {
         let children = self.tree.children(directory).into_iter();
         let ahead = |inode: &Inode| {
             let state = inode.state();
-            state.version.is_none() && state.stream.is_some()
+            state.version.is_none() && state.draft.is_some()
         };
         children.filter(|(_, inode)| ahead(inode)).map(|(name, _)| name).collect()
     }

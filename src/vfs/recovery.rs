@@ -64,14 +64,14 @@ impl Vfs {
         let patch = patch.inspect_err(|_| self.tree.unlink(parent, name))?;
         if let Some(before) = before {
             // It was replaced by this one, and a crash came before the journal was told.
-            let replaced = before.state().stream.take();
+            let replaced = before.state().draft.take();
             before.state().gone = true;
             if let Some(replaced) = replaced {
                 replaced.abandon().await;
             }
         }
         let mut state = inode.state();
-        state.stream = Some(Draft::Patch(patch));
+        state.draft = Some(Draft::Patch(patch));
         state.headers = KnownHeaders::of(Kind::File, sealed.headers.clone());
         state.mtime_set = posix.mtime.is_some();
         state.checked = Some(clock::monotonic());

@@ -82,7 +82,7 @@ impl Vfs {
     /// Removes the object that stands for a directory, if nothing else is in it.
     pub(super) async fn remove_marker(&self, inode: &Arc<Inode>) -> Result<()> {
         let key = self.key_of(inode)?;
-        let written = self.tree.children(inode.id).iter().any(|(_, child)| child.state().stream.is_some());
+        let written = self.tree.children(inode.id).iter().any(|(_, child)| child.state().draft.is_some());
         let keys = self.first_keys(&key, 2).await?;
         if written || keys.iter().any(|other| *other != key) {
             return Err(Error::NotEmpty);

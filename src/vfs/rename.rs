@@ -109,12 +109,12 @@ impl Vfs {
         target: Target,
     ) -> Result<()> {
         // What it covers would come to light again under a name that it leaves.
-        let (stream, stored) = {
+        let (draft, stored) = {
             let state = source.state();
-            (state.stream.clone(), state.version.is_some() || state.covers)
+            (state.draft.clone(), state.version.is_some() || state.covers)
         };
-        let retargeted = stream.as_ref().is_some_and(|stream| !stored && !stream.has_begun());
-        if stream.is_some() && !retargeted {
+        let retargeted = draft.as_ref().is_some_and(|draft| !stored && !draft.has_begun());
+        if draft.is_some() && !retargeted {
             self.commit_locked(source).await?;
         }
         let leaving = match replaced {

@@ -358,7 +358,7 @@ impl Vfs {
     async fn settle_below(&self, directory: &Arc<Inode>) -> Result<()> {
         for inode in self.tree.all() {
             let below = inode.id != directory.id && self.tree.is_below(inode.id, directory.id);
-            let begun = inode.state().stream.as_ref().is_some_and(|stream| stream.has_begun());
+            let begun = inode.state().draft.as_ref().is_some_and(|draft| draft.has_begun());
             if below {
                 self.settle_borrowers(&inode).await;
             }

@@ -99,7 +99,7 @@ impl Vfs {
 
     /// What was changed goes with the version that is being written, or else is stored soon.
     pub(super) fn to_be_stored(self: &Arc<Self>, inode: &Arc<Inode>, mut state: MutexGuard<'_, State>) {
-        if state.gone || state.stream.is_some() || !self.has_object(inode) {
+        if state.gone || state.draft.is_some() || !self.has_object(inode) {
             drop(state);
             self.redescribe(inode);
             return;
@@ -154,7 +154,7 @@ impl Vfs {
     pub(super) async fn store_attributes_locked(&self, inode: &Arc<Inode>) -> Result<()> {
         let due = {
             let state = inode.state();
-            state.deferred && state.stream.is_none() && !state.gone
+            state.deferred && state.draft.is_none() && !state.gone
         };
         if !due {
             return Ok(());

@@ -53,8 +53,8 @@ impl Vfs {
         for inode in self.ahead() {
             let state = inode.state();
             pending.files += 1;
-            pending.bytes += state.stream.as_ref().map_or(0, |stream| stream.unsent_bytes());
-            pending.writers_open += usize::from(state.stream.is_some() && state.writers > 0);
+            pending.bytes += state.draft.as_ref().map_or(0, |draft| draft.unsent_bytes());
+            pending.writers_open += usize::from(state.draft.is_some() && state.writers > 0);
         }
         pending
     }
@@ -76,7 +76,7 @@ impl Vfs {
     pub async fn finish(&self) -> Vec<Failure> {
         let (open, whole): (Vec<_>, Vec<_>) = self.ahead().into_iter().partition(|inode| {
             let state = inode.state();
-            state.writers > 0 && state.stream.as_ref().is_some_and(|stream| stream.size() > 0)
+            state.writers > 0 && state.draft.as_ref().is_some_and(|draft| draft.size() > 0)
         });
         let mut failures = self.settle(whole).await;
         failures.extend(self.abort(open).await);
@@ -87,7 +87,7 @@ impl Vfs {
 
     /// Gives up every file that is being written. Programs that write get an error.
     pub async fn abort_writers(&self) -> Vec<Failure> {
-        let written = self.ahead().into_iter().filter(|inode| inode.state().stream.is_some()).collect();
+        let written = self.ahead().into_iter().filter(|inode| inode.state().draft.is_some()).collect();
         self.abort(written).await
     }
 
@@ -115,13 +115,13 @@ impl Vfs {
         let mut failures = Vec::new();
         for inode in inodes {
             let (key, bytes) = self.described(&inode);
-            let stream = {
+            let draft = {
                 let mut state = inode.state();
                 state.broken = Some(Error::Stale);
-                state.stream.take()
+                state.draft.take()
             };
-            let Some(stream) = stream else { continue };
-            let kept = match &stream {
+            let Some(draft) = draft else { continue };
+            let kept = match &draft {
                 Draft::Patch(patch) => {
                     let kept = patch.has_seal();
                     patch.let_go().await;
@@ -138,11 +138,11 @@ impl Vfs {
     }
 
     fn described(&self, inode: &Inode) -> (String, u64) {
-        let size = inode.state().stream.as_ref().map_or(0, |stream| stream.size());
+        let size = inode.state().draft.as_ref().map_or(0, |draft| draft.size());
         (self.tree.key(inode).unwrap_or_default(), size)
     }
 }
 
 fn has_seal(inode: &Inode) -> bool {
-    matches!(&inode.state().stream, Some(Draft::Patch(patch)) if patch.has_seal())
+    matches!(&inode.state().draft, Some(Draft::Patch(patch)) if patch.has_seal())
 }

@@ -78,7 +78,7 @@ impl Vfs {
             let changing = lock_both(lender, (!same).then_some(&**borrower)).await;
             let (written, version) = {
                 let state = lender.state();
-                (state.stream.is_some(), state.version.clone())
+                (state.draft.is_some(), state.version.clone())
             };
             if written {
                 continue;

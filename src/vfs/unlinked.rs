@@ -44,9 +44,9 @@ impl Vfs {
                 state.gone = true;
                 return Ok(if state.writers == 0 { Leaving::Closed } else { Leaving::Unread });
             }
-            let stream = state.stream.as_ref();
+            let draft = state.draft.as_ref();
             // It names the key that goes, as where it ends or as where it goes on from.
-            stream.is_some_and(|stream| state.follows.is_some() || stream.has_begun())
+            draft.is_some_and(|draft| state.follows.is_some() || draft.has_begun())
         };
         if in_the_way && let Err(error) = self.commit_locked(inode).await {
             if error.is_transient() {
@@ -76,7 +76,7 @@ impl Vfs {
     pub(super) async fn left(&self, inode: &Arc<Inode>, how: Leaving) {
         let size = inode.attr().size;
         let mut unsealed = None;
-        let stream = {
+        let draft = {
             let mut state = inode.state();
             (state.gone, state.deferred, state.exclusive) = (true, false, false);
             state.attr.size = size;
@@ -88,21 +88,21 @@ impl Vfs {
                     }
                     drop(state);
                     self.tree.take_refuge(inode.id, key);
-                    unsealed = inode.state().stream.clone();
+                    unsealed = inode.state().draft.clone();
                     None
                 }
                 Leaving::Unread => {
                     state.unread = true;
-                    state.stream.take()
+                    state.draft.take()
                 }
-                Leaving::Closed => state.stream.take(),
+                Leaving::Closed => state.draft.take(),
             }
         };
         if let Some(Draft::Patch(patch)) = unsealed {
             patch.unseal().await;
         }
-        if let Some(stream) = stream {
-            stream.abandon().await;
+        if let Some(draft) = draft {
+            draft.abandon().await;
         }
         // Closed meanwhile.
         self.forget_unlinked(inode).await;
@@ -118,33 +118,33 @@ impl Vfs {
 
     /// Removes what is left of a file that has no name, once nobody has it open.
     pub(super) async fn forget_unlinked(&self, inode: &Arc<Inode>) {
-        let stream = {
+        let draft = {
             let mut state = inode.state();
             if !state.gone || state.readers + state.writers > 0 {
                 return;
             }
-            state.stream.take()
+            state.draft.take()
         };
-        self.bury(inode, stream).await;
+        self.bury(inode, draft).await;
     }
 
     /// The end of the mount: nothing is left of any file that has no name.
     pub(super) async fn forget_all_unlinked(&self) {
         for inode in self.tree.all() {
-            let stream = {
+            let draft = {
                 let mut state = inode.state();
                 if !state.gone {
                     continue;
                 }
-                state.stream.take()
+                state.draft.take()
             };
-            self.bury(&inode, stream).await;
+            self.bury(&inode, draft).await;
         }
     }
 
-    async fn bury(&self, inode: &Arc<Inode>, stream: Option<Draft>) {
-        if let Some(stream) = stream {
-            stream.abandon().await;
+    async fn bury(&self, inode: &Arc<Inode>, draft: Option<Draft>) {
+        if let Some(draft) = draft {
+            draft.abandon().await;
         }
         let Some(key) = self.tree.leave_refuge(inode.id) else { return };
         if inode.state().version.take().is_some() {

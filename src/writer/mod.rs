@@ -1,7 +1,8 @@
 //! Bytes written to a file become one object.
 //!
 //! What is written from its beginning to its end goes out while it is written: [`upload`] decides (pure), [`stream`]
-//! drives, [`perform`] performs; [`tail`] collects bytes into parts. What is changed here and there is a [`patch`]: an
+//! drives, [`perform`] performs; [`tail`] collects bytes into parts, of which some are [`retained`] so that they can still be
+//! changed. What is changed here and there is a [`patch`]: an
 //! [`overlay`] of runs (pure), of which [`plan`] makes parts (pure) when it is committed, and [`publish`] an object. A
 //! [`draft`] is either; [`schedule`] says how large parts are.
 //! What memory cannot hold of a patch goes to local [`disk`] or to hidden objects ([`staging`]).
@@ -14,6 +15,7 @@ pub mod patch;
 pub mod perform;
 pub mod plan;
 pub mod publish;
+pub mod retained;
 pub mod schedule;
 pub mod staging;
 pub mod stream;

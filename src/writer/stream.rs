@@ -3,6 +3,9 @@
 //! One stream is one version of a file: from its first byte to its commit. What comes after a commit is another stream
 //! whose base is the object just committed. It decides nothing; [`upload`](crate::writer::upload) does.
 
+mod driving;
+mod rewriting;
+
 use crate::base::pool::Pool;
 use crate::store::Condition;
 use crate::store::ETag;
@@ -13,11 +16,9 @@ use crate::store::Op;
 use crate::store::Store;
 use crate::writer::disk::Disk;
 use crate::writer::overlay::Overlay;
-use crate::writer::perform;
+use crate::writer::retained::Retained;
 use crate::writer::schedule::Schedule;
 use crate::writer::tail::Tail;
-use crate::writer::upload::Action;
-use crate::writer::upload::Event;
 use crate::writer::upload::Outcome;
 use crate::writer::upload::Upload;
 use bytes::Bytes;
@@ -27,7 +28,6 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 
 /// What all streams of a mount share.
 pub struct Context {
@@ -123,9 +123,10 @@ pub struct Stream {
 
 struct State {
     tail: Tail,
+    retained: Retained,
     upload: Upload,
     size: u64,
-    /// Bytes in the tail, waiting, or being sent.
+    /// Bytes in the tail, waiting, or being sent, each time that they are.
     unsent: u64,
     condition: Condition,
     /// The key, once a request has fixed it.
@@ -187,6 +188,7 @@ impl Stream {
         let state = State {
             unsent: tail.len(),
             tail,
+            retained: Retained::new(Arc::clone(&context.pool)),
             upload,
             size,
             condition: Condition::None,
@@ -207,7 +209,8 @@ impl Stream {
     /// Bytes that the store has not acknowledged yet.
     #[must_use]
     pub fn unsent_bytes(&self) -> u64 {
-        self.lock().unsent
+        let state = self.lock();
+        state.unsent + state.retained.changed_bytes()
     }
 
     /// Whether its key is fixed, or about to be; until then it can still go anywhere.
@@ -227,21 +230,43 @@ impl Stream {
     /// # Errors
     /// [`WriteError`]; after any but [`WriteError::NotAtEnd`] the stream cannot be committed.
     pub fn write(self: &Arc<Self>, offset: u64, bytes: &[u8]) -> Result<usize, WriteError> {
-        self.write_at(Some(offset), bytes).map(|(_, taken)| taken)
+        let mut state = self.open()?;
+        self.append(&mut state, offset, bytes)
     }
 
-    /// As [`write`](Self::write), wherever the end is without an offset; also says where the bytes are.
+    /// Takes bytes at the end, wherever that is without an offset, or in place of bytes that can still be changed; also
+    /// says where they are.
     ///
     /// # Errors
     /// As [`write`](Self::write).
     pub fn write_at(self: &Arc<Self>, offset: Option<u64>, bytes: &[u8]) -> Result<(u64, usize), WriteError> {
-        let mut state = self.lock();
+        let mut state = self.open()?;
+        let at = offset.unwrap_or(state.size);
+        let inside = state.size.saturating_sub(at);
+        if inside == 0 {
+            let taken = self.append(&mut state, at, bytes)?;
+            return Ok((at, taken));
+        }
+        let (replacing, following) = bytes.split_at(usize::try_from(inside).unwrap_or(usize::MAX).min(bytes.len()));
+        let mut taken = state.rewrite(at, replacing)?;
+        if taken as u64 == inside {
+            taken += self.append(&mut state, at + inside, following)?;
+        }
+        Ok((at, taken))
+    }
+
+    /// The state, if it takes bytes.
+    fn open(&self) -> Result<MutexGuard<'_, State>, WriteError> {
+        let state = self.lock();
         if state.upload.is_finishing() {
             return Err(WriteError::Ended);
         }
         state.check()?;
-        let end = state.size;
-        if offset.is_some_and(|offset| offset != end) {
+        Ok(state)
+    }
+
+    fn append(self: &Arc<Self>, state: &mut State, offset: u64, bytes: &[u8]) -> Result<usize, WriteError> {
+        if offset != state.size {
             return Err(WriteError::NotAtEnd);
         }
         let mut taken = 0;
@@ -252,15 +277,15 @@ impl Stream {
             let room = part_bytes.saturating_sub(state.tail.len());
             let filled = state.tail.fill(&bytes[taken..], room);
             taken += filled;
+            state.size += filled as u64;
+            state.unsent += filled as u64;
             if state.tail.len() >= part_bytes {
-                self.ship(&mut state);
+                self.ship(state);
             } else if taken < bytes.len() {
                 break;
             }
         }
-        state.size += taken as u64;
-        state.unsent += taken as u64;
-        Ok((end, taken))
+        Ok(taken)
     }
 
     /// Everything it holds, for a patch to go on with, if no request was made for it yet; it has ended then.
@@ -299,9 +324,12 @@ impl Stream {
 
     /// Returns when there is memory for more bytes.
     pub async fn wait_for_room(self: &Arc<Self>) {
-        self.ship_early();
+        self.send_early();
         let segment = self.context.pool.take().await;
-        self.lock().tail.add_segment_if_full(segment);
+        let mut state = self.lock();
+        if let Some(segment) = state.tail.add_segment_if_full(segment) {
+            state.retained.add_spare(segment);
+        }
     }
 
     /// Fills the file with zeros up to `end`, waiting for memory.
@@ -320,18 +348,6 @@ impl Stream {
         }
     }
 
-    /// Bytes of the file, while they are still in memory; fewer at its end, `None` when some have gone out.
-    #[must_use]
-    pub fn read(&self, offset: u64, len: usize) -> Option<Bytes> {
-        let state = self.lock();
-        if offset >= state.size {
-            return Some(Bytes::new());
-        }
-        let at = offset.checked_sub(state.size - state.tail.len())?;
-        let left = usize::try_from(state.size - offset).unwrap_or(usize::MAX);
-        Some(state.tail.copy_out(at, len.min(left)))
-    }
-
     /// Publishes the file as it is now. Returns when the object is in the bucket.
     ///
     /// # Errors
@@ -346,6 +362,7 @@ impl Stream {
             }
             if !state.upload.is_finishing() {
                 state.condition = condition;
+                state.send_changed();
                 let last = state.tail.cut();
                 state.upload.finish(last);
             }
@@ -364,97 +381,36 @@ impl Stream {
             let mut state = self.lock();
             state.upload.abandon();
             drop(state.tail.cut());
+            state.retained.clear();
             self.drive(&mut state);
         }
         self.outcome().await;
     }
 
-    async fn outcome(&self) -> Outcome {
-        loop {
-            let mut ended = std::pin::pin!(self.ended.notified());
-            ended.as_mut().enable();
-            if let Some(outcome) = self.lock().upload.outcome() {
-                return outcome.clone();
-            }
-            ended.await;
-        }
-    }
-
     /// Hands the tail over as a part.
     fn ship(self: &Arc<Self>, state: &mut State) {
-        let part = state.tail.cut();
+        let (number, start) = (state.upload.next_number(), state.tail_start());
+        let (segments, part) = state.tail.cut_shared();
         state.upload.push(part);
+        if let Some((number, payload)) = state.retained.add(number, start, segments) {
+            state.send_again(number, payload);
+        }
         self.drive(state);
     }
 
-    /// Memory is short: a tail that may be a part already goes out instead of waiting to be a larger one.
-    fn ship_early(self: &Arc<Self>) {
-        if !self.context.schedule.may_ship_early() {
+    /// Memory is short: a tail that may be a part already goes out instead of waiting to be a larger one. If there is no
+    /// such tail, and nothing else on its way, what was changed goes out again.
+    fn send_early(self: &Arc<Self>) {
+        let schedule = &self.context.schedule;
+        let mut state = self.lock();
+        if state.upload.is_finishing() {
             return;
         }
-        let mut state = self.lock();
-        if state.tail.len() >= self.context.schedule.part_bytes_min() && !state.upload.is_finishing() {
+        if schedule.may_ship_early() && state.tail.len() >= schedule.part_bytes_min() {
             self.ship(&mut state);
-        }
-    }
-
-    /// Sees to it that a task performs the actions of the machine.
-    fn drive(self: &Arc<Self>, state: &mut State) {
-        if state.driven {
-            self.work.notify_one();
-        } else {
-            state.driven = true;
-            self.context.runtime.spawn(Arc::clone(self).perform_all());
-        }
-    }
-
-    async fn perform_all(self: Arc<Self>) {
-        let mut tasks: JoinSet<(u64, Event)> = JoinSet::new();
-        loop {
-            let (actions, ended) = {
-                let mut state = self.lock();
-                let actions: Vec<_> = std::iter::from_fn(|| state.upload.poll()).collect();
-                (actions, state.upload.outcome().is_some())
-            };
-            for action in actions {
-                tasks.spawn(self.prepare(action));
-            }
-            if ended {
-                break;
-            }
-            tokio::select! {
-                Some(done) = tasks.join_next() => {
-                    let (sent, event) = done.unwrap_or_else(|panic| (0, Event::Failed(broken(&panic))));
-                    let mut state = self.lock();
-                    state.unsent = state.unsent.saturating_sub(sent);
-                    state.upload.on_event(event);
-                }
-                () = self.work.notified() => {}
-            }
-        }
-        self.ended.notify_waiters();
-    }
-
-    /// The future that performs an action. The destination is asked without the lock: it has locks of its own.
-    fn prepare(&self, action: Action) -> impl Future<Output = (u64, Event)> + use<> {
-        let described = match &action {
-            Action::PutWhole(_) => self.destination.describe(Written::All),
-            Action::Create => self.destination.describe(Written::Begun),
-            Action::PutPart(..) | Action::CopyPart(..) | Action::Complete(..) | Action::Abort(_) => {
-                self.key().map(|key| (key, Headers::default()))
-            }
-        };
-        let condition = {
-            let mut state = self.lock();
-            state.key = described.as_ref().map(|(key, _)| key.clone());
-            state.condition.clone()
-        };
-        let (store, base) = (Arc::clone(&self.context.store), self.base.clone());
-        async move {
-            match described {
-                Some((key, headers)) => perform::perform(store, key, headers, condition, base, action).await,
-                None => (0, Event::Failed(Error::new(Op::PutObject, "", Kind::NotFound, "its name is gone"))),
-            }
+        } else if state.driven && state.upload.is_idle() {
+            state.send_changed();
+            self.drive(&mut state);
         }
     }
 
@@ -488,12 +444,8 @@ async fn fill_waiting(tail: &mut Tail, mut bytes: &[u8], pool: &Arc<Pool>) {
         if bytes.is_empty() {
             return;
         }
-        tail.add_segment_if_full(pool.take().await);
+        drop(tail.add_segment_if_full(pool.take().await));
     }
-}
-
-fn broken(panic: &tokio::task::JoinError) -> Error {
-    Error::new(Op::PutPart, "", Kind::Network, format!("the task that sent it broke: {panic}"))
 }
 
 #[cfg(test)]

@@ -13,14 +13,15 @@ pub struct Tail {
     pool: Arc<Pool>,
     segments: Vec<Segment>,
     len: u64,
-    crc: Digest,
+    /// `None` once bytes in the middle are others than those that came.
+    crc: Option<Digest>,
 }
 
 impl Tail {
     /// An empty tail that takes its memory from `pool`.
     #[must_use]
     pub fn new(pool: Arc<Pool>) -> Self {
-        Self { pool, segments: Vec::new(), len: 0, crc: Digest::new(CrcAlgorithm::Crc64Nvme) }
+        Self { pool, segments: Vec::new(), len: 0, crc: Some(fresh()) }
     }
 
     /// Bytes in it.
@@ -46,24 +47,54 @@ impl Tail {
             }
             let last = self.segments.last_mut().expect("one was pushed if there was none");
             let filled = last.fill(&bytes[taken..wanted]);
-            self.crc.update(&bytes[taken..taken + filled]);
+            if let Some(crc) = &mut self.crc {
+                crc.update(&bytes[taken..taken + filled]);
+            }
             taken += filled;
         }
         self.len += taken as u64;
         taken
     }
 
-    /// Adds memory that was waited for, unless there is room by now.
-    pub fn add_segment_if_full(&mut self, segment: Segment) {
+    /// Replaces bytes from `at` on, all of them within the tail.
+    pub fn overwrite(&mut self, at: u64, bytes: &[u8]) {
+        let (mut skip, mut left) = (in_memory(at), bytes);
+        for segment in &mut self.segments {
+            let filled = segment.filled().len();
+            let from = skip.min(filled);
+            let (now, later) = left.split_at(left.len().min(filled - from));
+            segment.overwrite(from, now);
+            left = later;
+            skip -= from;
+        }
+        self.crc = None;
+    }
+
+    /// Forgets what is behind its first `len` bytes.
+    pub fn truncate(&mut self, len: u64) {
+        let mut left = in_memory(len);
+        for segment in &mut self.segments {
+            segment.truncate(left);
+            left -= segment.filled().len();
+        }
+        self.segments.retain(|segment| !segment.filled().is_empty());
+        self.len = self.len.min(len);
+        self.crc = self.segments.is_empty().then(fresh);
+    }
+
+    /// Adds memory that was waited for, unless there is room by now; then it is given back.
+    pub fn add_segment_if_full(&mut self, segment: Segment) -> Option<Segment> {
         if self.segments.last().is_none_or(|last| last.room() == 0) {
             self.segments.push(segment);
+            return None;
         }
+        Some(segment)
     }
 
     /// A copy of `len` bytes from `at` on, both within the tail.
     #[must_use]
     pub fn copy_out(&self, at: u64, len: usize) -> Bytes {
-        let mut skip = usize::try_from(at).expect("a tail fits in memory");
+        let mut skip = in_memory(at);
         let mut out = Vec::with_capacity(len);
         for segment in &self.segments {
             let filled = segment.filled();
@@ -78,7 +109,7 @@ impl Tail {
     /// Empties it, for somebody else to hold its bytes.
     #[must_use]
     pub fn take_segments(&mut self) -> Vec<Segment> {
-        self.crc = Digest::new(CrcAlgorithm::Crc64Nvme);
+        self.crc = Some(fresh());
         self.len = 0;
         std::mem::take(&mut self.segments)
     }
@@ -86,11 +117,33 @@ impl Tail {
     /// Empties it into a payload that is ready to be sent.
     #[must_use]
     pub fn cut(&mut self) -> Payload {
-        let crc = std::mem::replace(&mut self.crc, Digest::new(CrcAlgorithm::Crc64Nvme));
-        self.len = 0;
-        let pieces = self.segments.drain(..).map(Segment::into_moving).filter(|piece| !piece.is_empty()).collect();
-        Payload { pieces, crc64nvme: Some(crc.finalize()) }
+        let crc64nvme = self.checksum();
+        let segments = self.take_segments();
+        let pieces = segments.into_iter().map(Segment::into_moving).filter(|piece| !piece.is_empty()).collect();
+        Payload { pieces, crc64nvme }
     }
+
+    /// As [`cut`](Self::cut), and somebody goes on holding the bytes.
+    #[must_use]
+    pub fn cut_shared(&mut self) -> (Vec<Arc<Segment>>, Payload) {
+        let crc64nvme = self.checksum();
+        let segments = self.take_segments().into_iter().filter(|segment| !segment.filled().is_empty());
+        let segments: Vec<_> = segments.map(Arc::new).collect();
+        let pieces = segments.iter().map(Segment::lend).collect();
+        (segments, Payload { pieces, crc64nvme })
+    }
+
+    fn checksum(&mut self) -> Option<u64> {
+        self.crc.take().map(|crc| crc.finalize())
+    }
+}
+
+fn fresh() -> Digest {
+    Digest::new(CrcAlgorithm::Crc64Nvme)
+}
+
+fn in_memory(len: u64) -> usize {
+    usize::try_from(len).expect("a tail fits in memory")
 }
 
 #[cfg(test)]
@@ -116,5 +169,27 @@ mod tests {
         let mut tail = Tail::new(pool);
         assert_eq!(tail.fill(b"0123456789", 3), 3, "room in the part");
         assert_eq!(tail.fill(b"0123456789abcdef", 100), 13, "memory of the pool");
+    }
+
+    #[test]
+    fn bytes_are_replaced_and_cut_off_where_they_are() {
+        let pool = Pool::with_segments(64, 8);
+        let mut tail = Tail::new(Arc::clone(&pool));
+        tail.fill(b"0123456789abcdefghij", 100);
+        tail.overwrite(6, b"six to twelve");
+        assert_eq!(tail.copy_out(0, 20), &b"012345six to twelvej"[..]);
+        tail.truncate(15);
+        tail.fill(b"!", 100);
+        assert_eq!((tail.len(), pool.used_bytes()), (16, 16));
+        let (held, payload) = tail.cut_shared();
+        assert_eq!((payload.pieces.concat(), payload.crc64nvme), (b"012345six to tw!".to_vec(), None));
+        drop(payload);
+        assert_eq!(pool.used_bytes(), 16, "somebody holds them");
+        drop(held);
+        tail.fill(b"anew", 100);
+        tail.overwrite(0, b"A");
+        tail.truncate(0);
+        tail.fill(b"anew", 100);
+        assert_eq!(tail.cut().crc64nvme, Some(crc_fast::checksum(CrcAlgorithm::Crc64Nvme, b"anew")));
     }
 }

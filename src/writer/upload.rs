@@ -10,6 +10,8 @@ use crate::store::PartNumber;
 use crate::store::Payload;
 use crate::store::UploadId;
 use crate::writer::schedule::Schedule;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -78,12 +80,15 @@ pub struct Upload {
     waiting: VecDeque<(PartNumber, Payload)>,
     next_number: u32,
     in_flight: usize,
-    parts: Vec<Part>,
+    /// Those of the parts in flight whose bytes are ours.
+    sending: BTreeSet<PartNumber>,
+    parts: BTreeMap<PartNumber, Part>,
     last: Option<Payload>,
     given_up: Option<Outcome>,
 }
 
 // INVARIANT: part numbers are given in the order of the bytes, without gaps.
+// INVARIANT: of one part at most one request is in flight: the store keeps what comes last, and nobody knows the order of two.
 // INVARIANT: an upload that was begun is completed or aborted before it ends.
 
 impl Upload {
@@ -104,7 +109,8 @@ impl Upload {
             waiting: VecDeque::new(),
             next_number,
             in_flight: 0,
-            parts: Vec::new(),
+            sending: BTreeSet::new(),
+            parts: BTreeMap::new(),
             last: None,
             given_up: None,
         }
@@ -116,6 +122,12 @@ impl Upload {
         self.schedule.part_bytes(PartNumber(self.next_number))
     }
 
+    /// The number that the next part will have.
+    #[must_use]
+    pub fn next_number(&self) -> PartNumber {
+        PartNumber(self.next_number)
+    }
+
     /// Takes a part that more bytes will follow.
     ///
     /// # Panics
@@ -125,6 +137,31 @@ impl Upload {
         assert!(self.next_part_bytes().is_some(), "the caller asked for the size of this part");
         self.waiting.push_back((PartNumber(self.next_number), part));
         self.next_number += 1;
+    }
+
+    /// Takes other bytes, as many, for a part that was pushed before: it is sent again if it was sent already. Says how
+    /// many bytes need not be sent any more.
+    ///
+    /// # Panics
+    /// After [`finish`](Self::finish), or when no such part was pushed.
+    pub fn replace(&mut self, number: PartNumber, part: Payload) -> u64 {
+        assert!(self.last.is_none(), "a finished upload takes no more parts");
+        assert!(number.0 < self.next_number, "only what was pushed can be replaced");
+        if self.given_up.is_some() {
+            return part.len();
+        }
+        if let Some((_, waiting)) = self.waiting.iter_mut().find(|(waiting, _)| *waiting == number) {
+            return std::mem::replace(waiting, part).len();
+        }
+        self.parts.remove(&number);
+        self.waiting.push_back((number, part));
+        0
+    }
+
+    /// Whether nothing that was pushed is on its way, or waits for its turn.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.in_flight == 0 && self.waiting.is_empty()
     }
 
     /// Takes the last bytes, perhaps none, and from then on works towards the whole object.
@@ -220,8 +257,11 @@ impl Upload {
                 self.in_flight += 1;
                 return Some(Action::CopyPart(id, number, range));
             }
-            if let Some((number, payload)) = self.waiting.pop_front() {
+            // One of which another request is in flight goes when that has been answered.
+            let next = self.waiting.iter().position(|(number, _)| !self.sending.contains(number));
+            if let Some((number, payload)) = next.and_then(|next| self.waiting.remove(next)) {
                 self.in_flight += 1;
+                self.sending.insert(number);
                 return Some(Action::PutPart(id, number, payload));
             }
         }
@@ -229,8 +269,7 @@ impl Upload {
             return None;
         }
         self.phase = Phase::Completing(id.clone());
-        self.parts.sort_by_key(|part| part.number);
-        Some(Action::Complete(id, self.parts.clone()))
+        Some(Action::Complete(id, self.parts.values().cloned().collect()))
     }
 
     /// Takes the answer to an action.
@@ -244,7 +283,8 @@ impl Upload {
             (Phase::Creating, Event::Created(id)) => Phase::Open(id),
             (Phase::Open(id), Event::PartStored(part)) => {
                 self.in_flight -= 1;
-                self.parts.push(part);
+                self.sending.remove(&part.number);
+                self.parts.insert(part.number, part);
                 Phase::Open(id)
             }
             (Phase::Open(id), Event::Failed(error)) => {

@@ -14,6 +14,7 @@ mod dialects;
 mod differential;
 mod faults;
 mod files;
+mod headers;
 #[path = "../support/mounted.rs"]
 mod mounted;
 mod names;

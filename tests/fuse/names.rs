@@ -56,8 +56,8 @@ fn hidden(seen: &Seen) -> Vec<String> {
 /// Closes are told to a mount after they have returned.
 fn until_nothing_is_hidden(seen: &Seen) {
     let begun = clock::monotonic();
-    while !hidden(seen).is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{:?} stay", hidden(seen));
+    while !hidden(seen).is_empty() || seen.uploads() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?} and {} uploads stay", hidden(seen), seen.uploads());
         std::thread::yield_now();
     }
 }
@@ -95,7 +95,8 @@ fn open_files_outlive_their_names(speech: Speech) {
 fn a_scratch_file_needs_no_name(speech: Speech) {
     let seen = Seen::speaking(speech, &[]);
     let path = seen.mounted.join("scratch");
-    for size in [100, 20 * MIB] {
+    // The second is read from memory; of the third something has gone out and must be brought to a hidden key first.
+    for size in [100, 20 * MIB, 30 * MIB] {
         let mut file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
         fs::remove_file(&path).unwrap();
         file.write_all(&noise(size, 3)).unwrap();
@@ -110,7 +111,7 @@ fn a_scratch_file_needs_no_name(speech: Speech) {
         drop(file);
         until_nothing_is_hidden(&seen);
     }
-    assert_eq!((seen.keys().len(), seen.uploads()), (0, 0));
+    assert_eq!(seen.keys().len(), 0);
     seen.mounted.unmount();
 }
 

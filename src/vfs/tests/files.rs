@@ -201,7 +201,7 @@ async fn attributes_ride_in_the_upload_or_follow_by_one_copy() {
         let handle = mounted.create(&name).await.unwrap();
         mounted.write_at(handle, 0, &pattern(size)).await.unwrap();
         let id = mounted.inode(&name).await.unwrap();
-        let begun = || mounted.vfs.tree.get(id).unwrap().state().stream.as_ref().unwrap().key().is_some();
+        let begun = || mounted.vfs.tree.get(id).unwrap().state().draft.as_ref().unwrap().key().is_some();
         while size > MIB && !begun() {
             tokio::task::yield_now().await;
         }

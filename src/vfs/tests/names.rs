@@ -184,8 +184,8 @@ async fn an_upload_that_named_its_key_before_its_directory_was_renamed_ends_unde
     mounted.mkdir("d").await.unwrap();
     let large = mounted.create("d/f").await.unwrap();
     mounted.write_at(large, 0, &vec![1; 9 << 20]).await.unwrap();
-    let stream = mounted.vfs.tree.get(mounted.inode("d/f").await.unwrap()).unwrap().state().stream.clone().unwrap();
-    while stream.key().is_none() {
+    let draft = mounted.vfs.tree.get(mounted.inode("d/f").await.unwrap()).unwrap().state().draft.clone().unwrap();
+    while draft.key().is_none() {
         tokio::task::yield_now().await;
     }
     // As a rename by another thread would, between the last listing and the commit.

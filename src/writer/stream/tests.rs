@@ -6,6 +6,9 @@ use crate::store::Facts;
 use crate::store::memory::Lost;
 use crate::store::memory::Memory;
 use crate::writer::patch::Patch;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tokio::task::JoinSet;
 
 const PART: u64 = 5 * MIB;
 
@@ -66,7 +69,7 @@ async fn a_large_file_goes_out_in_parts_while_it_is_written_and_memory_stays_bou
         stream.write_waiting(at as u64 * MIB, Bytes::copy_from_slice(piece)).await.unwrap();
         assert!(context.pool.used_bytes() <= 16 * MIB, "{} bytes held", context.pool.used_bytes());
     }
-    assert!(stream.key().is_some() && stream.read(0, 1).is_none(), "parts are on their way");
+    assert!(stream.key().is_some() && stream.read(6 * MIB, 1).is_none(), "parts are on their way");
     assert!(store.bytes("k").is_none(), "nothing is visible before the commit");
     stream.commit(Condition::None).await.unwrap();
     assert_eq!(store.bytes("k").unwrap(), whole);
@@ -113,15 +116,103 @@ impl Destination for Named {
 }
 
 #[tokio::test]
+async fn a_header_is_written_again_by_one_more_part_and_nothing_is_visible_before() {
+    let store = Arc::new(Memory::new());
+    let stream = Stream::new(context(&store, 64 * MIB), Arc::new(Fixed));
+    let mut whole = pattern(100 * MIB).to_vec();
+    for (at, piece) in whole.chunks(1 << 20).enumerate() {
+        stream.write_waiting(at as u64 * MIB, Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    while stream.unsent_bytes() > 0 {
+        tokio::task::yield_now().await;
+    }
+    for (at, header) in [(0, &b"the size of all that follows: 32"[..]), (40, b"again"), (whole.len() - 9, b"index at!")]
+    {
+        assert_eq!(stream.write_at(Some(at as u64), header).unwrap(), (at as u64, header.len()));
+        whole[at..at + header.len()].copy_from_slice(header);
+    }
+    let (last, after) = (whole.len() as u64 - 2, b"over the end");
+    assert_eq!(stream.write_at(Some(last), after).unwrap(), (last, after.len()));
+    whole.truncate(whole.len() - 2);
+    whole.extend(after);
+    assert_eq!(stream.read(0, 100).unwrap(), whole[..100], "read back from memory");
+    assert!(stream.unsent_bytes() >= PART);
+    assert!(store.keys().is_empty(), "nothing is visible before the commit");
+    stream.commit(Condition::None).await.unwrap();
+    assert!(store.bytes("k").unwrap() == whole);
+    let calls = [Op::CreateUpload, Op::PutPart, Op::CompleteUpload, Op::PutObject].map(|op| store.calls(op));
+    assert_eq!(calls, [1, 20 + 1 + 1 + 1, 1, 0], "the first part, and the one at the end, go out once more");
+    assert_eq!((stream.unsent_bytes(), stream.context.pool.used_bytes()), (0, 0));
+}
+
+#[tokio::test]
 async fn a_write_elsewhere_is_refused_and_changes_nothing() {
     let store = Arc::new(Memory::new());
     let stream = Stream::new(context(&store, 32 * MIB), Arc::new(Fixed));
-    stream.write_waiting(0, pattern(6 * MIB)).await.unwrap();
+    stream.write_waiting(0, pattern(17 * MIB)).await.unwrap();
+    assert!(stream.holds(0) && !stream.holds(PART) && stream.holds(2 * PART) && stream.holds(16 * MIB));
+    assert!(!stream.holds(17 * MIB), "the end is no change");
+    assert!(matches!(stream.write_at(Some(PART), b"x"), Err(WriteError::NotAtEnd)));
+    assert!(matches!(stream.write_at(Some(18 * MIB), b"x"), Err(WriteError::NotAtEnd)));
     assert!(matches!(stream.write(0, b"x"), Err(WriteError::NotAtEnd)));
+    assert_eq!(stream.write_at(Some(PART - 1), b"\xf9x").unwrap(), (PART - 1, 1), "as far as it can be changed");
     assert!(stream.take_unsent().is_none(), "a part is on its way");
-    stream.write(6 * MIB, b"x").unwrap();
+    stream.write(17 * MIB, b"x").unwrap();
     stream.commit(Condition::None).await.unwrap();
-    assert_eq!(store.bytes("k").unwrap(), [&pattern(6 * MIB)[..], b"x"].concat());
+    let mut whole = [&pattern(17 * MIB)[..], b"x"].concat();
+    whole[usize::try_from(PART).unwrap() - 1] = 0xf9;
+    assert!(store.bytes("k").unwrap() == whole);
+}
+
+#[tokio::test]
+async fn what_has_not_gone_out_is_cut_off() {
+    let store = Arc::new(Memory::new());
+    let stream = Stream::new(context(&store, 32 * MIB), Arc::new(Fixed));
+    stream.write_waiting(0, pattern(7 * MIB)).await.unwrap();
+    assert!(stream.can_be_cut(PART) && !stream.can_be_cut(PART - 1));
+    assert!(matches!(stream.resize(PART - 1).await, Err(WriteError::NotAtEnd)));
+    stream.resize(6 * MIB).await.unwrap();
+    stream.resize(6 * MIB + 10).await.unwrap();
+    stream.write(6 * MIB + 10, b"x").unwrap();
+    assert_eq!((stream.size(), store.keys().len()), (6 * MIB + 11, 0));
+    stream.commit(Condition::None).await.unwrap();
+    assert!(store.bytes("k").unwrap() == [&pattern(6 * MIB)[..], &[0; 10], b"x"].concat());
+    assert_eq!(stream.unsent_bytes(), 0);
+}
+
+#[tokio::test]
+async fn as_long_as_nothing_has_gone_out_a_patch_takes_changes() {
+    let store = Arc::new(Memory::new());
+    let stream = Stream::new(context(&store, 32 * MIB), Arc::new(Fixed));
+    stream.write(0, b"abc").unwrap();
+    assert!(!stream.holds(1) && !stream.can_be_cut(1));
+    assert!(matches!(stream.write_at(Some(1), b"x"), Err(WriteError::NotAtEnd)));
+    assert!(matches!(stream.resize(1).await, Err(WriteError::NotAtEnd)));
+    assert_eq!(stream.take_unsent().unwrap().size(), 3);
+}
+
+#[tokio::test]
+async fn many_writers_change_their_headers_in_less_memory_than_these_need() {
+    let store = Arc::new(Memory::new());
+    let context = context(&store, 16 * MIB);
+    let mut tasks = JoinSet::new();
+    for id in 0..8u64 {
+        let stream = Stream::new(Arc::clone(&context), Arc::new(Named(format!("f{id}"))));
+        tasks.spawn(async move {
+            let mut changed = false;
+            for at in 0..12 {
+                stream.write_waiting(at * MIB, pattern(MIB)).await.unwrap();
+                tokio::task::yield_now().await;
+                changed |= stream.holds(0) && stream.write_at(Some(0), b"header").is_ok_and(|(_, taken)| taken == 6);
+            }
+            stream.commit(Condition::None).await.unwrap();
+            changed
+        });
+    }
+    let changed = tasks.join_all().await;
+    let headers = store.keys().iter().filter(|key| store.bytes(key).unwrap().starts_with(b"header")).count();
+    assert_eq!((store.keys().len(), headers), (8, changed.iter().filter(|changed| **changed).count()));
+    assert_eq!(context.pool.used_bytes(), 0);
 }
 
 #[tokio::test]
@@ -215,5 +306,87 @@ async fn a_condition_that_does_not_hold_publishes_nothing() {
         assert!(matches!(committed, Err(WriteError::Failed(error)) if error.kind == Kind::PreconditionFailed));
         assert_eq!(store.bytes("k").unwrap(), pattern(3));
         assert_eq!(store.uploads_open(), 0);
+    }
+}
+
+/// Writes like whoever holds a file does: what finds no memory waits for it. Says how many bytes could be taken.
+async fn write_all(stream: &Arc<Stream>, offset: u64, bytes: &[u8]) -> usize {
+    let mut taken = 0;
+    while taken < bytes.len() {
+        match stream.write_at(Some(offset + taken as u64), &bytes[taken..]) {
+            Ok((_, more)) => taken += more,
+            Err(WriteError::NotAtEnd) => return taken,
+            Err(error) => panic!("{error}"),
+        }
+        if taken < bytes.len() {
+            stream.wait_for_room().await;
+        }
+    }
+    taken
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_changes_that_are_taken_are_in_the_object_and_nothing_is_visible_before(
+        steps in vec((0_usize..2, 0_u64..300, 1_u64..60, 0_u8..8), 1..60),
+        segments in 6_u64..40,
+        equal_parts in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let facts = Facts { part_bytes_min: 16, equal_parts, ..Facts::S3 };
+            let store = Arc::new(Memory::with_facts(facts));
+            let schedule = Schedule::new(store.facts(), 16, 20);
+            let (pool, shared): (_, Arc<dyn Store>) = (Pool::with_segments(segments * 8, 8), Arc::clone(&store) as _);
+            let context = Arc::new(Context {
+                store: shared,
+                pool: Arc::clone(&pool),
+                runtime: Handle::current(),
+                schedule,
+                in_flight_max: 2,
+                disk: None,
+            });
+            let streams = ["a", "b"].map(|key| Stream::new(Arc::clone(&context), Arc::new(Named(key.into()))));
+            let mut files = [Vec::new(), Vec::new()];
+            for (turn, (which, at, len, what)) in steps.into_iter().enumerate() {
+                let (stream, file) = (&streams[which], &mut files[which]);
+                let bytes: Vec<u8> = (0..len).map(|i| u8::try_from((turn as u64 * 7 + i) % 251).unwrap()).collect();
+                let size = file.len() as u64;
+                let at = at.min(size);
+                match what {
+                    0..=2 => {
+                        assert_eq!(write_all(stream, size, &bytes).await, bytes.len());
+                        file.extend(&bytes);
+                    }
+                    3..=4 => {
+                        let taken = write_all(stream, at, &bytes).await;
+                        let (start, end) = (usize::try_from(at).unwrap(), usize::try_from(at).unwrap() + taken);
+                        file.resize(file.len().max(end), 0);
+                        file[start..end].copy_from_slice(&bytes[..taken]);
+                    }
+                    5 => match stream.resize(at).await {
+                        Ok(()) => file.truncate(usize::try_from(at).unwrap()),
+                        Err(WriteError::NotAtEnd) => {}
+                        Err(error) => panic!("{error}"),
+                    },
+                    6 => if let Some(read) = stream.read(at, bytes.len()) {
+                        let start = usize::try_from(at).unwrap();
+                        assert_eq!(read, file[start..file.len().min(start + bytes.len())]);
+                    },
+                    _ => tokio::task::yield_now().await,
+                }
+                assert_eq!(stream.size(), file.len() as u64);
+                assert!(store.keys().is_empty());
+            }
+            for (stream, file) in streams.iter().zip(files) {
+                stream.commit(Condition::None).await.unwrap();
+                assert_eq!(store.bytes(&stream.key().unwrap()).unwrap(), file);
+                assert_eq!(stream.unsent_bytes(), 0);
+            }
+            drop(streams);
+            assert_eq!((pool.used_bytes(), store.uploads_open()), (0, 0));
+        });
     }
 }
