@@ -111,11 +111,12 @@ impl Vfs {
         let draft = Draft::Patch(Arc::clone(patch));
         let conflict = matches!(error, Error::Stale | Error::NotFound) && !inode.state().gone;
         let acknowledged = patch.has_seal();
-        if conflict && acknowledged {
-            if let Some(etag) = self.found_stored(inode, patch).await? {
-                patch.is_stored(etag.clone()).await;
-                return Ok(etag);
-            }
+        if conflict
+            && acknowledged
+            && let Some(etag) = self.found_stored(inode, patch).await?
+        {
+            patch.is_stored(etag.clone()).await;
+            return Ok(etag);
         }
         // Whoever wanted a new file is told that there is one already, and may try another name.
         let kept = conflict && (acknowledged || !inode.state().exclusive) && self.keep_beside(inode, patch).await?;

@@ -57,12 +57,24 @@ impl Vfs {
         let mut attr = apply(self.options.default_attr(Kind::File, clock::now()), &posix);
         attr.size = sealed.size;
         let before = self.tree.child(parent, name);
-        let inode = self.tree.replace(parent, name, attr);
+        // One that programs still have open, from before the crash, goes on.
+        let known = before.clone().filter(|known| known.kind == Kind::File && known.state().draft.is_none());
+        let inode = match &known {
+            Some(known) => Arc::clone(known),
+            None => self.tree.replace(parent, name, attr.clone()),
+        };
         let context = Arc::clone(&self.writing);
         let file = journal.data(sealed.draft)?;
         let patch = Patch::recovered(context, self.destination(&inode), kept, file);
-        let patch = patch.inspect_err(|_| self.tree.unlink(parent, name))?;
-        if let Some(before) = before {
+        let patch = match (patch, &known) {
+            (Ok(patch), _) => patch,
+            (Err(error), Some(_)) => return Err(error),
+            (Err(error), None) => {
+                self.tree.unlink(parent, name);
+                return Err(error);
+            }
+        };
+        if let Some(before) = before.filter(|_| known.is_none()) {
             // It was replaced by this one, and a crash came before the journal was told.
             let replaced = before.state().draft.take();
             before.state().gone = true;
@@ -71,6 +83,7 @@ impl Vfs {
             }
         }
         let mut state = inode.state();
+        state.attr = attr;
         state.draft = Some(Draft::Patch(patch));
         state.headers = KnownHeaders::of(Kind::File, sealed.headers.clone());
         state.mtime_set = posix.mtime.is_some();

@@ -146,7 +146,7 @@ fn killed_mounts(durability: &[&str]) {
         seen = seen.mounted_again();
         compare(|name| fs::read(seen.mounted.join(name)).ok(), &acknowledged, (tried, names), seed);
         // Sometimes the next one begins with an empty journal, mostly with one that is on its way.
-        if drawn % 4 == 0 {
+        if drawn.is_multiple_of(4) {
             seen = seen.mounted_after_unmount();
             compare(|name| seen.bytes(name), &acknowledged, (tried, names), seed);
         }

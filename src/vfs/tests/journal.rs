@@ -381,10 +381,45 @@ struct File {
     open: bool,
 }
 
+fn name(file: u8) -> String {
+    format!("f{file}")
+}
+
+/// Of closed files only: open ones would need handles without names in the model.
+async fn rename(mounted: &Mounted, model: &mut BTreeMap<String, File>, step: &Step) {
+    let closed = |model: &BTreeMap<String, File>, key: &String| model.get(key).is_some_and(|file| !file.open);
+    match *step {
+        Step::Rename(from, to) => {
+            let (from, to) = (name(from), name(to));
+            if from != to && closed(model, &from) && (closed(model, &to) || !model.contains_key(&to)) {
+                mounted.rename(&from, &to).await.unwrap();
+                let moved = model.remove(&from).unwrap();
+                model.insert(to, moved);
+            }
+        }
+        Step::Unlink(file) if closed(model, &name(file)) => {
+            mounted.unlink(&name(file)).await.unwrap();
+            model.remove(&name(file));
+        }
+        _ => {}
+    }
+}
+
+async fn store(mounted: &Mounted, step: &Step) -> Result<(), TestCaseError> {
+    match *step {
+        Step::StoreLosing(_, true) => mounted.store.lose(Op::PutObject, 1, Lost::Answer),
+        Step::StoreLosing(after, false) => mounted.store.lose_all_after(after),
+        _ => {}
+    }
+    let failures = mounted.vfs.drain().await;
+    prop_assert!(failures.is_empty() || matches!(step, Step::StoreLosing(..)), "{failures:?}");
+    mounted.store.lose_nothing();
+    Ok(())
+}
+
 async fn play(mounted: &Mounted, steps: Vec<Step>) -> Result<BTreeMap<String, File>, TestCaseError> {
     let mut model: BTreeMap<String, File> = BTreeMap::new();
     let mut handles = BTreeMap::new();
-    let name = |file: u8| format!("f{file}");
     let mut seed = 0u8;
     for step in steps {
         seed = seed.wrapping_add(37);
@@ -433,34 +468,8 @@ async fn play(mounted: &Mounted, steps: Vec<Step>) -> Result<BTreeMap<String, Fi
                     model.insert(name(file), File { now: whole.clone(), acknowledged: Some(whole), open: false });
                 }
             }
-            // Of open files the kernel would hide nothing here, but the model would need handles without names.
-            Step::Rename(from, to) => {
-                let (from, to) = (name(from), name(to));
-                let closed = |key: &String| model.get(key).is_some_and(|file| !file.open);
-                if from != to && closed(&from) && (closed(&to) || !model.contains_key(&to)) {
-                    mounted.rename(&from, &to).await.unwrap();
-                    let moved = model.remove(&from).unwrap();
-                    model.insert(to, moved);
-                }
-            }
-            Step::Unlink(file) => {
-                if model.get(&name(file)).is_some_and(|file| !file.open) {
-                    mounted.unlink(&name(file)).await.unwrap();
-                    model.remove(&name(file));
-                }
-            }
-            Step::Store => {
-                prop_assert!(mounted.vfs.drain().await.is_empty());
-            }
-            Step::StoreLosing(after, answer) => {
-                if answer {
-                    mounted.store.lose(Op::PutObject, 1, Lost::Answer);
-                } else {
-                    mounted.store.lose_all_after(after);
-                }
-                drop(mounted.vfs.drain().await);
-                mounted.store.lose_nothing();
-            }
+            Step::Rename(..) | Step::Unlink(_) => rename(mounted, &mut model, &step).await,
+            Step::Store | Step::StoreLosing(..) => store(mounted, &step).await?,
         }
     }
     Ok(model)
