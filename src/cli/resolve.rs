@@ -7,6 +7,7 @@ use crate::base::bytesize::MIB;
 use crate::cli::Failure;
 use crate::cli::args::CheckArgs;
 use crate::cli::args::MountArgs;
+use crate::cli::args::OutageArgs;
 use crate::cli::args::ServeArgs;
 use crate::cli::args::StoreArgs;
 use crate::cli::args::UploadsPlaceArgs;
@@ -24,16 +25,22 @@ use crate::server::faults::file as fault_file;
 use crate::server::keys::Keys;
 use crate::server::permissions::Permissions;
 use crate::server::users;
+use crate::store::layers::retry::Outage;
+use crate::store::layers::retry::Policy;
 use crate::vfs;
 use std::fmt::Display;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// S3 takes no smaller parts but the last, and no larger ones.
 const PART_MIN: ByteSize = ByteSize(5 * MIB);
 const PART_MAX: ByteSize = ByteSize(5 * GIB);
 /// One part filling, one under way, and some for reading.
 const PARTS_IN_MEMORY_MIN: u64 = 3;
+/// A healthy store may need a second; who waits for longer than an hour wants to wait for ever.
+const TIMEOUT_MIN: Duration = Duration::from_secs(1);
+const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 /// More connections than this help no store.
 const CONCURRENCY_MAX: usize = 256;
 
@@ -171,11 +178,21 @@ pub fn mount(args: &MountArgs, environment: &Environment) -> Result<Plan, Failur
             read_only: args.files.read_only,
         },
         endpoint: reached(&args.store, &source, environment)?,
+        policy: policy(&args.outage)?,
         source,
         dir: args.dir.clone(),
         control_dir: environment.control_dir(),
         state_dir: chosen_state_dir(args.uploads.state_dir.as_deref(), environment)?,
     })
+}
+
+fn policy(args: &OutageArgs) -> Result<Policy, Failure> {
+    if !(TIMEOUT_MIN..=TIMEOUT_MAX).contains(&args.timeout) {
+        let (min, max) = (TIMEOUT_MIN.as_secs(), TIMEOUT_MAX.as_secs());
+        return Err(usage(format!("--timeout must be between {min} and {max} seconds")));
+    }
+    let outage = if args.soft { Outage::Fail } else { Outage::Wait };
+    Ok(Policy { total: args.timeout, outage, ..Policy::default() })
 }
 
 fn files(args: &MountArgs, prefix: String) -> Result<vfs::Options, Failure> {

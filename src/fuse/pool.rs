@@ -2,23 +2,44 @@
 //!
 //! A request is first tried on the session's own thread, since most are answered from memory and waking another thread
 //! costs more than the answer (measured: 20 to 25 µs). What has to wait goes on in the background with its reply.
+//!
+//! The library answers INTERRUPT with ENOSYS, so a program cannot be killed out of a request that is under way: every
+//! request must end by itself. Below, every wait on the store has a deadline; here is the rest, such as waiting for a lock
+//! whose holder waits for the store. What only asks is dropped, which is safe at any point where it waits. What changes
+//! something is not, unless the mount is being ended by force.
 
 use crate::base::clock;
 use crate::fuse::errno::errno;
 use crate::fuse::errno::is_remarkable;
+use crate::store::line::Line;
 use crate::vfs::Error;
 use crate::vfs::Result;
 use fuser::Errno;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 /// Answers slower than this are worth a line in the log.
 const SLOW: Duration = Duration::from_secs(10);
+
+/// Once the line is closed, what changes something has this long to end by itself.
+const LAST_MOMENT: Duration = Duration::from_secs(5);
+
+/// When requests end that nobody answers.
+#[derive(Clone, Debug)]
+pub struct Deadline {
+    /// The way to the store.
+    pub line: Arc<Line>,
+    /// What only asks ends when it has waited for so long and the store has been gone for as long.
+    pub timeout: Duration,
+}
 
 /// A reply that can refuse a request. One that is dropped unanswered, by a panic, answers EIO by itself.
 pub trait Reply: Send + 'static {
@@ -45,21 +66,53 @@ replies!(
 /// Runs the work of requests.
 pub struct Pool {
     runtime: Handle,
+    deadline: Deadline,
 }
 
 impl Pool {
     /// A pool whose waiting requests live on `runtime`.
-    pub fn new(runtime: Handle) -> Self {
-        Self { runtime }
+    pub fn new(runtime: Handle, deadline: Deadline) -> Self {
+        Self { runtime, deadline }
     }
 
-    /// Does `work` and answers with `done`, now if it needs not wait.
+    /// Does `work`, which changes nothing, and answers with `done`, now if it needs not wait. It is dropped at its deadline.
+    pub fn ask<R: Reply, T: Send + 'static>(
+        &self,
+        request: &'static str,
+        reply: R,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        done: impl FnOnce(R, T) + Send + 'static,
+    ) {
+        let Deadline { line, timeout } = self.deadline.clone();
+        let end = |begun| async move { line.hopeless(begun, timeout).await }.boxed();
+        self.begin(request, reply, work, done, end);
+    }
+
+    /// Does `work` and answers with `done`, now if it needs not wait. It goes on until it is done, or the mount is ended by
+    /// force.
     pub fn run<R: Reply, T: Send + 'static>(
         &self,
         request: &'static str,
         reply: R,
         work: impl Future<Output = Result<T>> + Send + 'static,
         done: impl FnOnce(R, T) + Send + 'static,
+    ) {
+        let line = Arc::clone(&self.deadline.line);
+        let closed = async move {
+            line.closed().await;
+            tokio::time::sleep(LAST_MOMENT).await;
+        };
+        let end = |_| closed.boxed();
+        self.begin(request, reply, work, done, end);
+    }
+
+    fn begin<R: Reply, T: Send + 'static>(
+        &self,
+        request: &'static str,
+        reply: R,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        done: impl FnOnce(R, T) + Send + 'static,
+        end: impl FnOnce(Instant) -> BoxFuture<'static, ()>,
     ) {
         let _context = self.runtime.enter();
         let begun = clock::monotonic();
@@ -71,14 +124,25 @@ impl Pool {
         };
         match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => answer(reply, outcome),
-            Poll::Pending => drop(self.runtime.spawn(async move {
-                let outcome = work.await;
-                let took = begun.elapsed();
-                if took > SLOW {
-                    tracing::warn!(request, seconds = took.as_secs(), "slow answer");
-                }
-                answer(reply, outcome);
-            })),
+            Poll::Pending => {
+                let end = end(begun.into());
+                drop(self.runtime.spawn(async move {
+                    let outcome = tokio::select! {
+                        outcome = &mut work => Some(outcome),
+                        () = end => None,
+                    };
+                    let seconds = begun.elapsed().as_secs();
+                    let Some(outcome) = outcome else {
+                        tracing::warn!(request, seconds, "given up, since the store does not answer");
+                        drop(work);
+                        return reply.refuse(Errno::EIO);
+                    };
+                    if seconds >= SLOW.as_secs() {
+                        tracing::warn!(request, seconds, "slow answer");
+                    }
+                    answer(reply, outcome);
+                }));
+            }
         }
     }
 

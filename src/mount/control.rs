@@ -48,6 +48,9 @@ pub enum Reply {
         files: usize,
         /// Their bytes, as far as they are still to be sent.
         bytes: u64,
+        /// For how many seconds the store has been gone; nothing while it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outage_s: Option<u64>,
     },
     /// One file that could not be stored, for people.
     NotStored(String),
@@ -333,10 +336,10 @@ mod tests {
         });
         let (request, connection) = receiver.recv().await.unwrap();
         assert_eq!(request, Request::Umount { dir: "/mnt".into(), force: true });
-        connection.reply(Reply::Pending { files: 1, bytes: 2 });
+        connection.reply(Reply::Pending { files: 1, bytes: 2, outage_s: None });
         connection.reply(Reply::Unmounted);
         connection.finish().await;
-        assert_eq!(asker.await.unwrap(), [Reply::Pending { files: 1, bytes: 2 }, Reply::Unmounted]);
+        assert_eq!(asker.await.unwrap(), [Reply::Pending { files: 1, bytes: 2, outage_s: None }, Reply::Unmounted]);
 
         serving.abort();
         assert!(serving.await.unwrap_err().is_cancelled());

@@ -4,6 +4,7 @@ use crate::fuse;
 use crate::http::Origin;
 use crate::mount::source::Source;
 use crate::server::faults;
+use crate::store::layers::retry::Policy;
 use crate::store::provider::Addressing;
 use crate::store::provider::Integrity;
 use crate::store::provider::Provider;
@@ -20,6 +21,8 @@ pub struct Plan {
     pub dir: PathBuf,
     /// How to reach the store.
     pub endpoint: Endpoint,
+    /// How long a store is waited for that fails or is gone.
+    pub policy: Policy,
     /// How objects look as files, and how they are written.
     pub vfs: vfs::Options,
     /// How the kernel mounts it.

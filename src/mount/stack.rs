@@ -11,10 +11,10 @@ use crate::mount::uploads::identity;
 use crate::store::Facts;
 use crate::store::Store;
 use crate::store::layers::noted::Noted;
-use crate::store::layers::retry::Policy;
 use crate::store::layers::retry::Retry;
 use crate::store::layers::trace::Counters;
 use crate::store::layers::trace::Traced;
+use crate::store::line::Line;
 use crate::store::probe;
 use crate::vfs::Vfs;
 use crate::writer::disk::Disk;
@@ -24,6 +24,10 @@ use std::sync::Arc;
 pub struct Stack {
     /// The file system.
     pub vfs: Arc<Vfs>,
+    /// The way to the store, which all requests of the mount share.
+    pub line: Arc<Line>,
+    /// The store without retries, to ask whether it is there.
+    pub bare: Arc<dyn Store>,
     reached: Reached,
 }
 
@@ -54,17 +58,19 @@ impl Stack {
         let traced = Arc::new(Traced::new(Arc::new(client), Arc::new(Counters::default())));
         // Noted below the retries too: each attempt at an upload may leave one behind.
         let (noted, leftovers) = remembered(traced, plan);
-        let store: Arc<dyn Store> = Arc::new(Retry::new(noted, Policy::default()));
+        let line = Arc::new(Line::default());
+        let retry = Retry::at(Arc::clone(&noted), plan.policy.clone(), Arc::clone(&line));
+        let (storing, store): (Arc<dyn Store>, Arc<dyn Store>) = (Arc::new(retry.for_storing()), Arc::new(retry));
         if let Some(leftovers) = leftovers {
             tokio::spawn(clean_up(leftovers, Arc::clone(&store)));
         }
-        let vfs = Vfs::new(store, plan.vfs.clone(), tokio::runtime::Handle::current());
+        let vfs = Vfs::with_storing(store, storing, plan.vfs.clone(), tokio::runtime::Handle::current());
         if !plan.vfs.read_only
             && let Err(error) = vfs.clean_up().await
         {
             tracing::warn!(%error, "cannot look for what crashed mounts have left");
         }
-        Ok(Self { vfs, reached })
+        Ok(Self { vfs, line, bare: noted, reached })
     }
 
     /// Takes the layers down; a data directory is free afterwards.

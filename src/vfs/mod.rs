@@ -102,12 +102,23 @@ impl Vfs {
     /// A tree over `store`. Uploads and fetches run on `runtime`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, options: Options, runtime: Handle) -> Arc<Self> {
+        Self::with_storing(Arc::clone(&store), store, options, runtime)
+    }
+
+    /// A tree over `store`, whose files are written by `storing`: the same bucket with another patience.
+    #[must_use]
+    pub fn with_storing(
+        store: Arc<dyn Store>,
+        storing: Arc<dyn Store>,
+        options: Options,
+        runtime: Handle,
+    ) -> Arc<Self> {
         let options = Arc::new(options);
         let pool = Pool::new(options.memory_limit);
         // A part that fills more than a quarter of the memory would leave none for the parts beside it.
         let schedule = Schedule::new(store.facts(), options.part_bytes, options.memory_limit / 4);
         let writing = Arc::new(writer::stream::Context {
-            store: Arc::clone(&store),
+            store: storing,
             pool: Arc::clone(&pool),
             runtime: runtime.clone(),
             schedule,

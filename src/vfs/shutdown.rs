@@ -1,6 +1,9 @@
 //! The end of a mount: what is not in the bucket yet, and getting it there.
 
 use crate::base::bytesize::ByteSize;
+use crate::store;
+use crate::store::Kind;
+use crate::store::Op;
 use crate::vfs::Vfs;
 use crate::vfs::error::Error;
 use crate::vfs::inode::Inode;
@@ -106,14 +109,16 @@ impl Vfs {
         let mut failures = Vec::new();
         for inode in inodes {
             let (key, bytes) = self.described(&inode);
+            let given_up = store::Error::new(Op::PutObject, key.clone(), Kind::Network, "given up before it was stored");
+            let error = Error::from(given_up);
             let stream = {
                 let mut state = inode.state();
-                state.broken = Some(Error::Stale);
+                state.broken = Some(error.clone());
                 state.stream.take()
             };
             if let Some(stream) = stream {
                 stream.abandon().await;
-                failures.push(Failure { key, error: Error::BeingWritten, bytes });
+                failures.push(Failure { key, error, bytes });
             }
         }
         failures
