@@ -25,6 +25,7 @@ use crate::server::faults::file as fault_file;
 use crate::server::keys::Keys;
 use crate::server::permissions::Permissions;
 use crate::server::users;
+use crate::store::client::PATIENCE;
 use crate::store::layers::retry::Outage;
 use crate::store::layers::retry::Policy;
 use crate::vfs;
@@ -177,7 +178,11 @@ pub fn mount(args: &MountArgs, environment: &Environment) -> Result<Plan, Failur
             allow_other: args.files.allow_other,
             read_only: args.files.read_only,
         },
-        endpoint: reached(&args.store, &source, environment)?,
+        endpoint: Endpoint {
+            // An answer that is late for the request as a whole is no use.
+            patience: PATIENCE.min(args.outage.timeout),
+            ..reached(&args.store, &source, environment)?
+        },
         policy: policy(&args.outage)?,
         source,
         dir: args.dir.clone(),
@@ -332,6 +337,7 @@ mod tests {
             ("s3://b m --part-size 6GiB --memory-limit 1T", "--part-size 6 GiB is too large; it is at most 5 GiB"),
             ("s3://b m --part-size 64MiB", "--memory-limit 128 MiB is too small; here it is at least 192 MiB"),
             ("s3://b m --upload-concurrency 0", "--upload-concurrency 0 is too small"),
+            ("s3://b m --timeout 10ms", "--timeout must be between 1 and 3600 seconds"),
             ("s3://b m --endpoint-url localhost:9000", "--endpoint-url: \"localhost:9000\" is not an endpoint"),
             ("s3://b m --provider nowhere", "--provider \"nowhere\" is not known; use one of s3, aws"),
             ("jss://b m --checksum crc64nvme", "--checksum crc64nvme does not exist in JSS; use auto, md5, none"),
@@ -346,6 +352,22 @@ mod tests {
                 Err(Failure::Usage(line)) => assert!(line.contains(want), "{typed}: {line}"),
                 other => panic!("{typed}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_is_stored_waits_for_the_store_unless_the_mount_is_soft() {
+        let seconds = Duration::from_secs;
+        let rows = [
+            ("s3://b m", Outage::Wait, 60, 30),
+            ("s3://b m --soft", Outage::Fail, 60, 30),
+            ("s3://b m --soft --hard --timeout 5m", Outage::Wait, 300, 30),
+            ("s3://b m --hard --soft --timeout 5s", Outage::Fail, 5, 5),
+        ];
+        for (typed, outage, total, patience) in rows {
+            let plan = planned(&format!("brigade mount {typed}"));
+            assert_eq!((plan.policy.outage, plan.policy.total), (outage, seconds(total)), "{typed}");
+            assert_eq!(plan.endpoint.patience, seconds(patience), "{typed}");
         }
     }
 

@@ -8,7 +8,6 @@
 //! whose holder waits for the store. What only asks is dropped, which is safe at any point where it waits. What changes
 //! something is not, unless the mount is being ended by force.
 
-use crate::base::clock;
 use crate::fuse::errno::errno;
 use crate::fuse::errno::is_remarkable;
 use crate::store::line::Line;
@@ -115,7 +114,7 @@ impl Pool {
         end: impl FnOnce(Instant) -> BoxFuture<'static, ()>,
     ) {
         let _context = self.runtime.enter();
-        let begun = clock::monotonic();
+        let begun = Instant::now();
         let mut work = Box::pin(AssertUnwindSafe(work).catch_unwind());
         let answer = move |reply, outcome: std::thread::Result<Result<T>>| match outcome {
             Ok(Ok(value)) => done(reply, value),
@@ -125,7 +124,7 @@ impl Pool {
         match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => answer(reply, outcome),
             Poll::Pending => {
-                let end = end(begun.into());
+                let end = end(begun);
                 drop(self.runtime.spawn(async move {
                     let outcome = tokio::select! {
                         outcome = &mut work => Some(outcome),
@@ -172,4 +171,90 @@ pub fn refuse<R: Reply>(request: &'static str, reply: R, error: &Error) {
         tracing::debug!(request, %error, errno = number.code(), "refused");
     }
     reply.refuse(number);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// Hears what the kernel would be told: a number, or that the reply was dropped, which the library makes EIO.
+    struct Told(oneshot::Sender<Option<i32>>);
+
+    impl Reply for Told {
+        fn refuse(self, errno: Errno) {
+            let _ = self.0.send(Some(errno.code()));
+        }
+    }
+
+    fn pool(line: &Arc<Line>) -> Pool {
+        Pool::new(Handle::current(), Deadline { line: Arc::clone(line), timeout: MINUTE })
+    }
+
+    /// A line behind which nothing has answered for long.
+    async fn broken() -> Arc<Line> {
+        let line = Arc::new(Line::default());
+        line.failed(Instant::now());
+        tokio::time::advance(MINUTE).await;
+        let patience = crate::store::line::Patience::Endless;
+        assert_eq!(line.admit(patience).await, Ok(crate::store::line::Admitted::Probe));
+        line.probed(false);
+        line
+    }
+
+    fn done(reply: Told, (): ()) {
+        let _ = reply.0.send(None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_asks_ends_when_the_store_is_gone_and_what_changes_when_the_line_is_closed() {
+        let line = broken().await;
+        let (pool, begun) = (pool(&line), Instant::now());
+        let (asks, told_asking) = oneshot::channel();
+        let (changes, told_changing) = oneshot::channel();
+        pool.ask("lookup", Told(asks), std::future::pending(), done);
+        pool.run("rename", Told(changes), std::future::pending(), done);
+        assert_eq!(told_asking.await, Ok(Some(Errno::EIO.code())));
+        assert_eq!(begun.elapsed(), MINUTE);
+        tokio::time::sleep(60 * MINUTE).await;
+        let closed = Instant::now();
+        line.close();
+        assert_eq!(told_changing.await, Ok(Some(Errno::EIO.code())));
+        assert_eq!(closed.elapsed(), LAST_MOMENT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_store_answers_a_request_may_take_its_time() {
+        let (asks, told) = oneshot::channel();
+        let work = async {
+            tokio::time::sleep(60 * MINUTE).await;
+            Ok(())
+        };
+        pool(&Arc::default()).ask("read", Told(asks), work, done);
+        assert_eq!(told.await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_breaks_drops_its_reply_and_nothing_else() {
+        let pool = pool(&Arc::default());
+        for waits in [false, true] {
+            let (reply, told) = oneshot::channel();
+            let work = async move {
+                if waits {
+                    tokio::task::yield_now().await;
+                }
+                panic!("on purpose")
+            };
+            pool.run("write", Told(reply), work, done);
+            assert!(told.await.is_err(), "the library answers EIO for a reply that is dropped");
+        }
+        let (reply, told) = oneshot::channel();
+        pool.run_now("write", Told(reply), || panic!("on purpose"), done);
+        assert!(told.await.is_err());
+        let (reply, told) = oneshot::channel();
+        pool.run("write", Told(reply), std::future::ready(Ok(())), done);
+        assert_eq!(told.await, Ok(None));
+    }
 }

@@ -37,7 +37,13 @@ impl Session {
     ///
     /// # Errors
     /// What the system answers to `mount`.
-    pub fn mount(vfs: Arc<Vfs>, dir: &Path, runtime: Handle, deadline: Deadline, options: &Options) -> io::Result<Self> {
+    pub fn mount(
+        vfs: Arc<Vfs>,
+        dir: &Path,
+        runtime: Handle,
+        deadline: Deadline,
+        options: &Options,
+    ) -> io::Result<Self> {
         let mut config = Config::default();
         config.mount_options = vec![
             MountOption::FSName(options.fs_name.clone()),

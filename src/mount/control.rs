@@ -298,7 +298,11 @@ mod tests {
         let request = Request::Umount { dir: "/mnt".into(), force: false };
         assert_eq!(serde_json::to_string(&request).unwrap(), r#"{"do":"umount","dir":"/mnt","force":false}"#);
         let rows = [
-            (Reply::Pending { files: 2, bytes: 9 }, r#"{"pending":{"files":2,"bytes":9}}"#),
+            (Reply::Pending { files: 2, bytes: 9, outage_s: None }, r#"{"pending":{"files":2,"bytes":9}}"#),
+            (
+                Reply::Pending { files: 2, bytes: 9, outage_s: Some(35) },
+                r#"{"pending":{"files":2,"bytes":9,"outage_s":35}}"#,
+            ),
             (Reply::NotStored("a: no".into()), r#"{"not_stored":"a: no"}"#),
             (Reply::Busy, r#""busy""#),
             (Reply::Refused("no".into()), r#"{"refused":"no"}"#),

@@ -291,13 +291,11 @@ mod tests {
         use Action::Drain;
         use Action::Exit;
         use Action::Finish;
-        use Action::GiveUp;
         use Action::Refuse;
         use Action::Unmount;
         use Event::Quiet;
         use Event::SessionEnded;
         use Event::Signal;
-        use Event::StoreGone;
         let clean = Exit(Ending::Clean);
         let lost = Exit(Ending::Lost);
         let refused = |why| Refuse(why);
@@ -316,25 +314,6 @@ mod tests {
                 &[Drain, Unmount, refused(Refusal::Busy), Drain],
                 "and can be asked again",
             ),
-            (
-                &[FORCED, StoreGone, StoreGone, HALF_DRAINED, GONE, SessionEnded, DRAINED],
-                &[Drain, GiveUp, Unmount, Finish, lost.clone()],
-                "--force does not wait for a store that is gone",
-            ),
-            (&[ASKED, StoreGone], &[Drain], "without --force it is waited for"),
-            (&[ASKED, FORCED, StoreGone], &[Drain, GiveUp], "force takes over from one that waits"),
-            (&[Signal, FORCED, StoreGone], &[Drain, GiveUp], "also from a signal"),
-            (
-                &[FORCED, DRAINED, BUSY, DRAINED],
-                &[Drain, Unmount, Detach, Finish, clean.clone()],
-                "--force takes it from those who hold it",
-            ),
-            (
-                &[FORCED, HALF_DRAINED, GONE, SessionEnded, DRAINED],
-                &[Drain, Unmount, Finish, lost.clone()],
-                "what the first drain lost stays lost",
-            ),
-            (&[FORCED, Event::AskerGone, StoreGone], &[Drain], "nothing is given up for one who has hung up"),
             (&[ASKED, Event::AskerGone, DRAINED], &[Drain], "an asker who hangs up unmounts nothing"),
             (&[ASKED, Signal, DRAINED, GONE], &[Drain, Unmount], "a signal while asked uses the same drain"),
             (&[Signal, DRAINED, GONE, SessionEnded, DRAINED], &[Drain, Unmount, Finish, clean.clone()], "SIGTERM"),
@@ -357,6 +336,44 @@ mod tests {
             ),
             (&[SessionEnded, DRAINED], &[Finish, clean], "umount or fusermount3 -u from outside"),
             (&[SessionEnded, HALF_DRAINED], &[Finish, lost], "which cannot be refused"),
+        ];
+        for (events, want, why) in rows {
+            assert_eq!(run(events), *want, "{why}: {events:?}");
+        }
+    }
+
+    #[test]
+    fn force_waits_for_nobody() {
+        use Action::Detach;
+        use Action::Drain;
+        use Action::Finish;
+        use Action::GiveUp;
+        use Action::Unmount;
+        use Event::SessionEnded;
+        use Event::Signal;
+        use Event::StoreGone;
+        let clean = Action::Exit(Ending::Clean);
+        let lost = Action::Exit(Ending::Lost);
+        let rows: &[(&[Event], &[Action], &str)] = &[
+            (
+                &[FORCED, StoreGone, StoreGone, HALF_DRAINED, GONE, SessionEnded, DRAINED],
+                &[Drain, GiveUp, Unmount, Finish, lost.clone()],
+                "--force does not wait for a store that is gone",
+            ),
+            (&[ASKED, StoreGone], &[Drain], "without --force it is waited for"),
+            (&[ASKED, FORCED, StoreGone], &[Drain, GiveUp], "force takes over from one that waits"),
+            (&[Signal, FORCED, StoreGone], &[Drain, GiveUp], "also from a signal"),
+            (
+                &[FORCED, DRAINED, BUSY, DRAINED],
+                &[Drain, Unmount, Detach, Finish, clean.clone()],
+                "--force takes it from those who hold it",
+            ),
+            (
+                &[FORCED, HALF_DRAINED, GONE, SessionEnded, DRAINED],
+                &[Drain, Unmount, Finish, lost.clone()],
+                "what the first drain lost stays lost",
+            ),
+            (&[FORCED, Event::AskerGone, StoreGone], &[Drain], "nothing is given up for one who has hung up"),
         ];
         for (events, want, why) in rows {
             assert_eq!(run(events), *want, "{why}: {events:?}");

@@ -109,7 +109,8 @@ impl Vfs {
         let mut failures = Vec::new();
         for inode in inodes {
             let (key, bytes) = self.described(&inode);
-            let given_up = store::Error::new(Op::PutObject, key.clone(), Kind::Network, "given up before it was stored");
+            let given_up =
+                store::Error::new(Op::PutObject, key.clone(), Kind::Network, "given up before it was stored");
             let error = Error::from(given_up);
             let stream = {
                 let mut state = inode.state();

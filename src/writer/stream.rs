@@ -21,7 +21,9 @@ use crate::writer::upload::Event;
 use crate::writer::upload::Outcome;
 use crate::writer::upload::Upload;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::StreamExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -386,7 +388,13 @@ impl Stream {
             self.work.notify_one();
         } else {
             state.driven = true;
-            self.context.runtime.spawn(Arc::clone(self).perform_all());
+            let stream = Arc::clone(self);
+            self.context.runtime.spawn(async move {
+                if AssertUnwindSafe(Arc::clone(&stream).perform_all()).catch_unwind().await.is_err() {
+                    stream.lock().upload.collapse(Arc::new(handler_broke()));
+                    stream.ended.notify_waiters();
+                }
+            });
         }
     }
 
@@ -441,7 +449,13 @@ impl Stream {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no panic happens while a stream is locked")
+        self.state.lock().unwrap_or_else(|poisoned| {
+            // What a panic has left half done is not stored.
+            let mut state = poisoned.into_inner();
+            state.refuse(WriteError::Failed(Arc::new(handler_broke())));
+            self.state.clear_poison();
+            state
+        })
     }
 }
 
@@ -472,6 +486,10 @@ async fn fill_waiting(tail: &mut Tail, mut bytes: &[u8], pool: &Arc<Pool>) {
         }
         tail.add_segment_if_full(pool.take().await);
     }
+}
+
+fn handler_broke() -> Error {
+    Error::new(Op::PutObject, "", Kind::Invalid, "a handler broke while the file was written, so it is not stored")
 }
 
 fn broken(panic: &tokio::task::JoinError) -> Error {

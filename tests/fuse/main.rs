@@ -17,6 +17,7 @@ mod files;
 #[path = "../support/mounted.rs"]
 mod mounted;
 mod names;
+mod outage;
 mod patches;
 #[path = "../support/program.rs"]
 mod program;

@@ -86,6 +86,8 @@ pub(super) struct Attempts<'a> {
     begun: Instant,
     pub begun_at: SystemTime,
     made: u32,
+    /// The line let the last one not through: there is nothing to wait for.
+    refused: bool,
     /// An answer may have been lost: the work may be done.
     pub in_doubt: bool,
 }
@@ -95,12 +97,15 @@ impl<'a> Attempts<'a> {
         // Of the runtime's clock, as the pauses are, so that tests can hold both.
         let begun = Instant::now();
         let waits = retry.waits_for(call.op);
-        Self { retry, call, waits, begun, begun_at: clock::now(), made: 0, in_doubt: false }
+        Self { retry, call, waits, begun, begun_at: clock::now(), made: 0, refused: false, in_doubt: false }
     }
 
     /// One attempt, once the line lets it through.
     pub async fn attempt<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        self.admitted().await?;
+        if let Err(refused) = self.admitted().await {
+            self.refused = true;
+            return Err(refused);
+        }
         let line = &self.retry.line;
         let sent = Instant::now();
         let result = tokio::select! {
@@ -155,7 +160,7 @@ impl<'a> Attempts<'a> {
         self.made += 1;
         self.in_doubt |= matches!(error.kind, Kind::Network | Kind::Unavailable);
         let line = &self.retry.line;
-        if line.is_closed() {
+        if self.refused || line.is_closed() {
             return Err(error);
         }
         if self.waits && error.is_transient() && line.outage().is_some() {

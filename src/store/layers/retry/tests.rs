@@ -271,7 +271,8 @@ async fn what_is_stored_waits_for_a_store_that_is_gone() {
 async fn a_soft_store_fails_at_the_deadline_and_then_at_once() {
     let (memory, store) = stack(Policy::default());
     memory.lose_all_after(0);
-    let put = || store.put_object("a", payload("12345"), &Headers::default(), &Condition::None);
+    let (plain, always) = (Headers::default(), Condition::None);
+    let put = || store.put_object("a", payload("12345"), &plain, &always);
     let begun = Instant::now();
     assert_eq!(put().await.unwrap_err().kind, Kind::Network);
     assert!(begun.elapsed() <= MINUTE, "{:?}", begun.elapsed());
@@ -332,7 +333,8 @@ async fn a_closed_line_ends_every_call() {
     let store = Retry::at(memory.clone(), Policy { outage: Outage::Wait, ..Policy::default() }, Arc::clone(&line));
     memory.lose_all_after(0);
     let begun = Instant::now();
-    let (put, ()) = tokio::join!(store.put_object("a", payload("1"), &Headers::default(), &Condition::None), async {
+    let (plain, always) = (Headers::default(), Condition::None);
+    let (put, ()) = tokio::join!(store.put_object("a", payload("1"), &plain, &always), async {
         tokio::time::sleep(30 * MINUTE).await;
         line.close();
     });
