@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use tokio::sync::oneshot;
 
 /// Bytes in one segment. Small enough that a piece is checksummed while it is in the processor's cache (measured:
@@ -211,7 +212,7 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no panic happens while the pool is locked")
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,6 +4,7 @@ use crate::store::ETag;
 use lru::LruCache;
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::SystemTime;
 
 /// What a listing must still show for an entry to hold. A change of metadata alone keeps the tag of an object of one part
@@ -44,7 +45,7 @@ impl<V: Clone> MetadataCache<V> {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<String, (Validator, V)>> {
-        self.entries.lock().expect("no panic happens while the cache is locked")
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

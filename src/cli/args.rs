@@ -67,9 +67,27 @@ pub struct MountArgs {
     /// The uploads.
     #[command(flatten)]
     pub uploads: UploadArgs,
+    /// What happens while the store is gone.
+    #[command(flatten)]
+    pub outage: OutageArgs,
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// What happens while the store is gone.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "When the store is gone")]
+pub struct OutageArgs {
+    /// What is to be stored waits until the store is back; the default
+    #[arg(long, overrides_with = "soft")]
+    pub hard: bool,
+    /// What is to be stored fails after --timeout, as reading does
+    #[arg(long, overrides_with = "hard")]
+    pub soft: bool,
+    /// How long a store that fails or is silent is waited for, such as 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "60s")]
+    pub timeout: Duration,
 }
 
 /// How the store is reached.

@@ -69,10 +69,9 @@ fn resolve(store: &StoreArgs, source: &Source, environment: &Environment) -> Res
             args::Addressing::Path => Some(Addressing::Path),
             args::Addressing::Virtual => Some(Addressing::VirtualHost),
         },
-        provider,
         integrity,
         signature,
-        faults: None,
+        ..Endpoint::new(provider)
     })
 }
 

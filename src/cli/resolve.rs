@@ -8,6 +8,7 @@ use crate::cli::Failure;
 use crate::cli::args;
 use crate::cli::args::CheckArgs;
 use crate::cli::args::MountArgs;
+use crate::cli::args::OutageArgs;
 use crate::cli::args::ServeArgs;
 use crate::cli::args::StoreArgs;
 use crate::cli::args::UploadsPlaceArgs;
@@ -25,16 +26,23 @@ use crate::server::faults::file as fault_file;
 use crate::server::keys::Keys;
 use crate::server::permissions::Permissions;
 use crate::server::users;
+use crate::store::client::PATIENCE;
+use crate::store::layers::retry::Outage;
+use crate::store::layers::retry::Policy;
 use crate::vfs;
 use std::fmt::Display;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// S3 takes no smaller parts but the last, and no larger ones.
 const PART_MIN: ByteSize = ByteSize(5 * MIB);
 const PART_MAX: ByteSize = ByteSize(5 * GIB);
 /// One part filling, one under way, and some for reading.
 const PARTS_IN_MEMORY_MIN: u64 = 3;
+/// A healthy store may need a second; who waits for longer than an hour wants to wait for ever.
+const TIMEOUT_MIN: Duration = Duration::from_secs(1);
+const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 /// More connections than this help no store.
 const CONCURRENCY_MAX: usize = 256;
 
@@ -178,13 +186,27 @@ pub fn mount(args: &MountArgs, environment: &Environment) -> Result<Plan, Failur
             allow_other: args.files.allow_other,
             read_only: args.files.read_only,
         },
-        endpoint: reached(&args.store, &source, environment)?,
+        endpoint: Endpoint {
+            // An answer that is late for the request as a whole is no use.
+            patience: PATIENCE.min(args.outage.timeout),
+            ..reached(&args.store, &source, environment)?
+        },
+        policy: policy(&args.outage)?,
         source,
         dir: args.dir.clone(),
         control_dir: environment.control_dir(),
         state_dir,
         journal_limit: args.uploads.journal_limit.0,
     })
+}
+
+fn policy(args: &OutageArgs) -> Result<Policy, Failure> {
+    if !(TIMEOUT_MIN..=TIMEOUT_MAX).contains(&args.timeout) {
+        let (min, max) = (TIMEOUT_MIN.as_secs(), TIMEOUT_MAX.as_secs());
+        return Err(usage(format!("--timeout must be between {min} and {max} seconds")));
+    }
+    let outage = if args.soft { Outage::Fail } else { Outage::Wait };
+    Ok(Policy { total: args.timeout, outage, ..Policy::default() })
 }
 
 fn files(args: &MountArgs, prefix: String) -> Result<vfs::Options, Failure> {
@@ -328,6 +350,7 @@ mod tests {
             ("s3://b m --part-size 6GiB --memory-limit 1T", "--part-size 6 GiB is too large; it is at most 5 GiB"),
             ("s3://b m --part-size 64MiB", "--memory-limit 128 MiB is too small; here it is at least 192 MiB"),
             ("s3://b m --upload-concurrency 0", "--upload-concurrency 0 is too small"),
+            ("s3://b m --timeout 10ms", "--timeout must be between 1 and 3600 seconds"),
             ("s3://b m --endpoint-url localhost:9000", "--endpoint-url: \"localhost:9000\" is not an endpoint"),
             ("s3://b m --provider nowhere", "--provider \"nowhere\" is not known; use one of s3, aws"),
             ("jss://b m --checksum crc64nvme", "--checksum crc64nvme does not exist in JSS; use auto, md5, none"),
@@ -342,6 +365,22 @@ mod tests {
                 Err(Failure::Usage(line)) => assert!(line.contains(want), "{typed}: {line}"),
                 other => panic!("{typed}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_is_stored_waits_for_the_store_unless_the_mount_is_soft() {
+        let seconds = Duration::from_secs;
+        let rows = [
+            ("s3://b m", Outage::Wait, 60, 30),
+            ("s3://b m --soft", Outage::Fail, 60, 30),
+            ("s3://b m --soft --hard --timeout 5m", Outage::Wait, 300, 30),
+            ("s3://b m --hard --soft --timeout 5s", Outage::Fail, 5, 5),
+        ];
+        for (typed, outage, total, patience) in rows {
+            let plan = planned(&format!("brigade mount {typed}"));
+            assert_eq!((plan.policy.outage, plan.policy.total), (outage, seconds(total)), "{typed}");
+            assert_eq!(plan.endpoint.patience, seconds(patience), "{typed}");
         }
     }
 

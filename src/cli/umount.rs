@@ -27,6 +27,8 @@ use std::time::Instant;
 const HOLDERS_NAMED: usize = 5;
 /// How often a line tells what is left, where there is no terminal for a bar.
 const LINE_EVERY: Duration = Duration::from_secs(1);
+/// The same while the store is gone.
+const OUTAGE_LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Unmounts.
 pub fn run(args: &UmountArgs, environment: &Environment) -> Result<(), Failure> {
@@ -92,7 +94,7 @@ impl<'a> Conversation<'a> {
 
     fn hear(&mut self, reply: Reply) -> Result<(), Failure> {
         match reply {
-            Reply::Pending { files, bytes } => self.progress.show(files, bytes),
+            Reply::Pending { files, bytes, outage_s } => self.progress.show(files, bytes, outage_s),
             Reply::NotStored(what) => {
                 if self.not_stored.insert(what.clone()) {
                     self.progress.clear();
@@ -152,6 +154,7 @@ struct Progress {
     bar: Option<ProgressBar>,
     most: u64,
     last: Option<(Instant, u64)>,
+    last_outage: Option<Instant>,
 }
 
 impl Progress {
@@ -160,21 +163,28 @@ impl Progress {
             let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes} stored, {msg} {bytes_per_sec}");
             ProgressBar::new(0).with_style(style.expect("the template is right"))
         });
-        Self { bar, most: 0, last: None }
+        Self { bar, most: 0, last: None, last_outage: None }
     }
 
-    fn show(&mut self, files: usize, bytes: u64) {
+    fn show(&mut self, files: usize, bytes: u64, outage_s: Option<u64>) {
         if files == 0 && bytes == 0 {
             return;
         }
+        let outage = outage_s.map(|seconds| format!("the store has not answered for {seconds} s"));
         self.most = self.most.max(bytes);
         if let Some(bar) = &self.bar {
             bar.set_length(self.most);
             bar.set_position(self.most - bytes);
-            bar.set_message(format!("{files} files left"));
+            bar.set_message(outage.unwrap_or_else(|| format!("{files} files left")));
             return;
         }
         let now = clock::monotonic();
+        if let Some(outage) = outage
+            && self.last_outage.is_none_or(|at| now.duration_since(at) >= OUTAGE_LINE_EVERY)
+        {
+            self.last_outage = Some(now);
+            line(&format!("{outage}; {files} files wait for it, and --force gives them up"));
+        }
         if self.last.is_none_or(|(at, shown)| shown != bytes && now.duration_since(at) >= LINE_EVERY) {
             self.last = Some((now, bytes));
             line(&format!("storing {files} files, {} left", ByteSize(bytes)));

@@ -9,5 +9,6 @@ mod pool;
 pub mod session;
 pub mod xattr;
 
+pub use pool::Deadline;
 pub use session::Options;
 pub use session::Session;

@@ -19,6 +19,7 @@ use crate::fuse::attr::node_kind;
 use crate::fuse::attr::open_flags;
 use crate::fuse::attr::time;
 use crate::fuse::negotiate::negotiate;
+use crate::fuse::pool::Deadline;
 use crate::fuse::pool::Pool;
 use crate::fuse::pool::Reply;
 use crate::fuse::pool::refuse;
@@ -85,8 +86,8 @@ pub struct Ops {
 }
 
 impl Ops {
-    pub fn new(vfs: Arc<Vfs>, runtime: Handle) -> Self {
-        Self { vfs, pool: Pool::new(runtime) }
+    pub fn new(vfs: Arc<Vfs>, runtime: Handle, deadline: Deadline) -> Self {
+        Self { vfs, pool: Pool::new(runtime, deadline) }
     }
 
     fn vfs(&self) -> Arc<Vfs> {
@@ -112,7 +113,7 @@ impl Filesystem for Ops {
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let (vfs, name) = (self.vfs(), name.to_owned());
-        self.pool.run("lookup", reply, async move { vfs.lookup(inode(parent), &name).await }, answer_entry);
+        self.pool.ask("lookup", reply, async move { vfs.lookup(inode(parent), &name).await }, answer_entry);
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, count: u64) {
@@ -121,7 +122,7 @@ impl Filesystem for Ops {
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         let vfs = self.vfs();
-        self.pool.run("getattr", reply, async move { vfs.getattr(inode(ino)).await }, answer_attr);
+        self.pool.ask("getattr", reply, async move { vfs.getattr(inode(ino)).await }, answer_attr);
     }
 
     fn setattr(
@@ -153,7 +154,7 @@ impl Filesystem for Ops {
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
         let vfs = self.vfs();
         let work = async move { vfs.readlink(inode(ino)).await };
-        self.pool.run("readlink", reply, work, |reply, target| reply.data(&target));
+        self.pool.ask("readlink", reply, work, |reply, target| reply.data(&target));
     }
 
     fn mknod(
@@ -234,9 +235,14 @@ impl Filesystem for Ops {
             }
             Ok(opened)
         };
-        self.pool.run("open", reply, work, |reply, Opened { handle, pages }| {
+        let done = |reply: ReplyOpen, Opened { handle, pages }| {
             reply.opened(FileHandle(handle.0), open_flags(pages));
-        });
+        };
+        if how.access.writes() {
+            self.pool.run("open", reply, work, done);
+        } else {
+            self.pool.ask("open", reply, work, done);
+        }
     }
 
     fn create(
@@ -274,7 +280,7 @@ impl Filesystem for Ops {
             || self.vfs.read(handle(fh), offset, size),
             |reply, answer| match answer {
                 Answer::Now(bytes) => reply.data(&bytes),
-                Answer::Later(work) => self.pool.run("read", reply, work, |reply, bytes| reply.data(&bytes)),
+                Answer::Later(work) => self.pool.ask("read", reply, work, |reply, bytes| reply.data(&bytes)),
             },
         );
     }
@@ -360,7 +366,7 @@ impl Filesystem for Ops {
             let filled = filled.await;
             Ok((reply, filled))
         };
-        self.pool.run("readdir", Filling, work, |_, (reply, filled)| match filled {
+        self.pool.ask("readdir", Filling, work, |_, (reply, filled)| match filled {
             Ok(()) => reply.ok(),
             Err(error) => refuse("readdir", reply, &error),
         });
@@ -379,7 +385,7 @@ impl Filesystem for Ops {
             let filled = filled.await;
             Ok((reply, filled))
         };
-        self.pool.run("readdirplus", Filling, work, |_, (reply, filled)| match filled {
+        self.pool.ask("readdirplus", Filling, work, |_, (reply, filled)| match filled {
             Ok(()) => reply.ok(),
             Err(error) => refuse("readdirplus", reply, &error),
         });
@@ -443,13 +449,13 @@ impl Filesystem for Ops {
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         let (vfs, name) = (self.vfs(), name.to_owned());
         let work = async move { vfs.getxattr(inode(ino), &name).await };
-        self.pool.run("getxattr", reply, work, move |reply, value| answer_value(reply, size, &value));
+        self.pool.ask("getxattr", reply, work, move |reply, value| answer_value(reply, size, &value));
     }
 
     fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
         let vfs = self.vfs();
         let work = async move { vfs.listxattr(inode(ino)).await };
-        self.pool.run("listxattr", reply, work, move |reply, names| answer_names(reply, size, &names));
+        self.pool.ask("listxattr", reply, work, move |reply, names| answer_names(reply, size, &names));
     }
 
     fn setxattr(

@@ -2,23 +2,43 @@
 //!
 //! A request is first tried on the session's own thread, since most are answered from memory and waking another thread
 //! costs more than the answer (measured: 20 to 25 µs). What has to wait goes on in the background with its reply.
+//!
+//! The library answers INTERRUPT with ENOSYS, so a program cannot be killed out of a request that is under way: every
+//! request must end by itself. Below, every wait on the store has a deadline; here is the rest, such as waiting for a lock
+//! whose holder waits for the store. What only asks is dropped, which is safe at any point where it waits. What changes
+//! something is not, unless the mount is being ended by force.
 
-use crate::base::clock;
 use crate::fuse::errno::errno;
 use crate::fuse::errno::is_remarkable;
+use crate::store::line::Line;
 use crate::vfs::Error;
 use crate::vfs::Result;
 use fuser::Errno;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 /// Answers slower than this are worth a line in the log.
 const SLOW: Duration = Duration::from_secs(10);
+
+/// Once the line is closed, what changes something has this long to end by itself.
+const LAST_MOMENT: Duration = Duration::from_secs(5);
+
+/// When requests end that nobody answers.
+#[derive(Clone, Debug)]
+pub struct Deadline {
+    /// The way to the store.
+    pub line: Arc<Line>,
+    /// What only asks ends when it has waited for so long and the store has been gone for as long.
+    pub timeout: Duration,
+}
 
 /// A reply that can refuse a request. One that is dropped unanswered, by a panic, answers EIO by itself.
 pub trait Reply: Send + 'static {
@@ -45,15 +65,30 @@ replies!(
 /// Runs the work of requests.
 pub struct Pool {
     runtime: Handle,
+    deadline: Deadline,
 }
 
 impl Pool {
     /// A pool whose waiting requests live on `runtime`.
-    pub fn new(runtime: Handle) -> Self {
-        Self { runtime }
+    pub fn new(runtime: Handle, deadline: Deadline) -> Self {
+        Self { runtime, deadline }
     }
 
-    /// Does `work` and answers with `done`, now if it needs not wait.
+    /// Does `work`, which changes nothing, and answers with `done`, now if it needs not wait. It is dropped at its deadline.
+    pub fn ask<R: Reply, T: Send + 'static>(
+        &self,
+        request: &'static str,
+        reply: R,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        done: impl FnOnce(R, T) + Send + 'static,
+    ) {
+        let Deadline { line, timeout } = self.deadline.clone();
+        let end = |begun| async move { line.hopeless(begun, timeout).await }.boxed();
+        self.begin(request, reply, work, done, end);
+    }
+
+    /// Does `work` and answers with `done`, now if it needs not wait. It goes on until it is done, or the mount is ended by
+    /// force.
     pub fn run<R: Reply, T: Send + 'static>(
         &self,
         request: &'static str,
@@ -61,8 +96,25 @@ impl Pool {
         work: impl Future<Output = Result<T>> + Send + 'static,
         done: impl FnOnce(R, T) + Send + 'static,
     ) {
+        let line = Arc::clone(&self.deadline.line);
+        let closed = async move {
+            line.closed().await;
+            tokio::time::sleep(LAST_MOMENT).await;
+        };
+        let end = |_| closed.boxed();
+        self.begin(request, reply, work, done, end);
+    }
+
+    fn begin<R: Reply, T: Send + 'static>(
+        &self,
+        request: &'static str,
+        reply: R,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        done: impl FnOnce(R, T) + Send + 'static,
+        end: impl FnOnce(Instant) -> BoxFuture<'static, ()>,
+    ) {
         let _context = self.runtime.enter();
-        let begun = clock::monotonic();
+        let begun = Instant::now();
         let mut work = Box::pin(AssertUnwindSafe(work).catch_unwind());
         let answer = move |reply, outcome: std::thread::Result<Result<T>>| match outcome {
             Ok(Ok(value)) => done(reply, value),
@@ -71,14 +123,25 @@ impl Pool {
         };
         match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => answer(reply, outcome),
-            Poll::Pending => drop(self.runtime.spawn(async move {
-                let outcome = work.await;
-                let took = begun.elapsed();
-                if took > SLOW {
-                    tracing::warn!(request, seconds = took.as_secs(), "slow answer");
-                }
-                answer(reply, outcome);
-            })),
+            Poll::Pending => {
+                let end = end(begun);
+                drop(self.runtime.spawn(async move {
+                    let outcome = tokio::select! {
+                        outcome = &mut work => Some(outcome),
+                        () = end => None,
+                    };
+                    let seconds = begun.elapsed().as_secs();
+                    let Some(outcome) = outcome else {
+                        tracing::warn!(request, seconds, "given up, since the store does not answer");
+                        drop(work);
+                        return reply.refuse(Errno::EIO);
+                    };
+                    if seconds >= SLOW.as_secs() {
+                        tracing::warn!(request, seconds, "slow answer");
+                    }
+                    answer(reply, outcome);
+                }));
+            }
         }
     }
 
@@ -108,4 +171,90 @@ pub fn refuse<R: Reply>(request: &'static str, reply: R, error: &Error) {
         tracing::debug!(request, %error, errno = number.code(), "refused");
     }
     reply.refuse(number);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// Hears what the kernel would be told: a number, or that the reply was dropped, which the library makes EIO.
+    struct Told(oneshot::Sender<Option<i32>>);
+
+    impl Reply for Told {
+        fn refuse(self, errno: Errno) {
+            let _ = self.0.send(Some(errno.code()));
+        }
+    }
+
+    fn pool(line: &Arc<Line>) -> Pool {
+        Pool::new(Handle::current(), Deadline { line: Arc::clone(line), timeout: MINUTE })
+    }
+
+    /// A line behind which nothing has answered for long.
+    async fn broken() -> Arc<Line> {
+        let line = Arc::new(Line::default());
+        line.failed(Instant::now());
+        tokio::time::advance(MINUTE).await;
+        let patience = crate::store::line::Patience::Endless;
+        assert_eq!(line.admit(patience).await, Ok(crate::store::line::Admitted::Probe));
+        line.probed(false);
+        line
+    }
+
+    fn done(reply: Told, (): ()) {
+        let _ = reply.0.send(None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_asks_ends_when_the_store_is_gone_and_what_changes_when_the_line_is_closed() {
+        let line = broken().await;
+        let (pool, begun) = (pool(&line), Instant::now());
+        let (asks, told_asking) = oneshot::channel();
+        let (changes, told_changing) = oneshot::channel();
+        pool.ask("lookup", Told(asks), std::future::pending(), done);
+        pool.run("rename", Told(changes), std::future::pending(), done);
+        assert_eq!(told_asking.await, Ok(Some(Errno::EIO.code())));
+        assert_eq!(begun.elapsed(), MINUTE);
+        tokio::time::sleep(60 * MINUTE).await;
+        let closed = Instant::now();
+        line.close();
+        assert_eq!(told_changing.await, Ok(Some(Errno::EIO.code())));
+        assert_eq!(closed.elapsed(), LAST_MOMENT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_store_answers_a_request_may_take_its_time() {
+        let (asks, told) = oneshot::channel();
+        let work = async {
+            tokio::time::sleep(60 * MINUTE).await;
+            Ok(())
+        };
+        pool(&Arc::default()).ask("read", Told(asks), work, done);
+        assert_eq!(told.await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_breaks_drops_its_reply_and_nothing_else() {
+        let pool = pool(&Arc::default());
+        for waits in [false, true] {
+            let (reply, told) = oneshot::channel();
+            let work = async move {
+                if waits {
+                    tokio::task::yield_now().await;
+                }
+                panic!("on purpose")
+            };
+            pool.run("write", Told(reply), work, done);
+            assert!(told.await.is_err(), "the library answers EIO for a reply that is dropped");
+        }
+        let (reply, told) = oneshot::channel();
+        pool.run_now("write", Told(reply), || panic!("on purpose"), done);
+        assert!(told.await.is_err());
+        let (reply, told) = oneshot::channel();
+        pool.run("write", Told(reply), std::future::ready(Ok(())), done);
+        assert_eq!(told.await, Ok(None));
+    }
 }

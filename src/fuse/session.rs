@@ -1,6 +1,7 @@
 //! A mounted file system: from `mount` to the end of its threads.
 
 use crate::fuse::ops::Ops;
+use crate::fuse::pool::Deadline;
 use crate::vfs::Vfs;
 use fuser::Config;
 use fuser::MountOption;
@@ -32,11 +33,17 @@ pub struct Session {
 }
 
 impl Session {
-    /// Mounts `vfs` on `dir`; it serves when this returns.
+    /// Mounts `vfs` on `dir`; it serves when this returns. Requests end by `deadline`.
     ///
     /// # Errors
     /// What the system answers to `mount`.
-    pub fn mount(vfs: Arc<Vfs>, dir: &Path, runtime: Handle, options: &Options) -> io::Result<Self> {
+    pub fn mount(
+        vfs: Arc<Vfs>,
+        dir: &Path,
+        runtime: Handle,
+        deadline: Deadline,
+        options: &Options,
+    ) -> io::Result<Self> {
         let mut config = Config::default();
         config.mount_options = vec![
             MountOption::FSName(options.fs_name.clone()),
@@ -49,7 +56,7 @@ impl Session {
         config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
         config.n_threads = Some(THREADS);
         config.clone_fd = true;
-        let session = fuser::Session::new(Ops::new(vfs, runtime), dir, &config)?;
+        let session = fuser::Session::new(Ops::new(vfs, runtime, deadline), dir, &config)?;
         let thread = std::thread::Builder::new().name("fuse".into()).spawn(move || session.run())?;
         Ok(Self { thread })
     }

@@ -4,6 +4,7 @@
 //! sent: the library that keeps the connections does not tell of the interim answer that a body would have to wait for.
 //! What a refusal leaves unsent of a body is not sent, though: the connection ends instead.
 
+use crate::base::clock;
 use crate::http::Body;
 use crate::http::Error;
 use crate::http::ErrorKind;
@@ -75,7 +76,7 @@ impl Transport for Client {
     async fn send(&self, request: Request) -> Result<Response> {
         let url = exact_url(&request)?;
         let authority = request.origin.authority();
-        let Request { method, mut headers, body, patience, .. } = request;
+        let Request { method, mut headers, body, patience, pace, .. } = request;
         if !body.is_empty() || !matches!(method.as_str(), "GET" | "HEAD") {
             // Left to the library an empty body would go without, which some stores refuse.
             headers.insert(crate::http::header::CONTENT_LENGTH, body.len().into());
@@ -90,7 +91,7 @@ impl Transport for Client {
         };
         let (status, headers) = (response.status(), response.headers().clone());
         let refusal = (!status.is_success()).then_some(Refusal(is_refused));
-        Ok(Response { status, headers, body: incoming(response, authority, patience, refusal) })
+        Ok(Response { status, headers, body: incoming(response, authority, Pace::new(patience, pace), refusal) })
     }
 }
 
@@ -116,19 +117,56 @@ async fn stalled(progress: &AtomicU64, patience: Duration) {
     }
 }
 
-/// The body of an answer, with a limit for each wait. A refusal is complete when its body has been read or given up.
-fn incoming(response: reqwest::Response, authority: String, patience: Duration, refusal: Option<Refusal>) -> Incoming {
+/// The body of an answer, with a limit for each wait and a pace. A refusal is complete when its body has been read or given
+/// up.
+fn incoming(response: reqwest::Response, authority: String, pace: Pace, refusal: Option<Refusal>) -> Incoming {
     let body = response.bytes_stream().boxed();
-    stream::unfold(Some((body, authority, refusal)), move |state| async move {
-        let (mut body, authority, refusal) = state?;
-        match tokio::time::timeout(patience, body.next()).await {
-            Ok(Some(Ok(piece))) => Some((Ok(piece), Some((body, authority, refusal)))),
+    stream::unfold(Some((body, authority, pace, refusal)), move |state| async move {
+        let (mut body, authority, mut pace, refusal) = state?;
+        let begun = clock::monotonic();
+        match tokio::time::timeout(pace.patience, body.next()).await {
+            Ok(Some(Ok(piece))) if pace.holds(begun.elapsed(), piece.len() as u64) => {
+                Some((Ok(piece), Some((body, authority, pace, refusal))))
+            }
+            Ok(Some(Ok(_))) => Some((Err(dripping(&authority, &pace)), None)),
             Ok(Some(Err(error))) => Some((Err(failure(error, &authority)), None)),
             Ok(None) => None,
-            Err(_) => Some((Err(silence(&authority, patience)), None)),
+            Err(_) => Some((Err(silence(&authority, pace.patience)), None)),
         }
     })
     .boxed()
+}
+
+/// How much must come in which time. Only time counts in which somebody waited: a slow reader is not the other side's fault.
+struct Pace {
+    patience: Duration,
+    bytes_min: u64,
+    waited: Duration,
+    arrived: u64,
+}
+
+impl Pace {
+    fn new(patience: Duration, bytes_per_second: u64) -> Self {
+        let bytes_min = bytes_per_second.saturating_mul(patience.as_secs());
+        Self { patience, bytes_min, waited: Duration::ZERO, arrived: 0 }
+    }
+
+    /// Whether it is fast enough, with a piece that came after such a wait.
+    fn holds(&mut self, waited: Duration, bytes: u64) -> bool {
+        self.waited += waited;
+        self.arrived = self.arrived.saturating_add(bytes);
+        if self.waited < self.patience {
+            return true;
+        }
+        let is_fast = self.arrived >= self.bytes_min;
+        (self.waited, self.arrived) = (Duration::ZERO, 0);
+        is_fast
+    }
+}
+
+fn dripping(authority: &str, pace: &Pace) -> Error {
+    let (seconds, bytes) = (pace.patience.as_secs(), pace.bytes_min);
+    Error::new(ErrorKind::Timeout, format!("{authority}: an answer of less than {bytes} bytes in {seconds} s"))
 }
 
 fn silence(authority: &str, patience: Duration) -> Error {

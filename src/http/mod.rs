@@ -46,6 +46,9 @@ pub struct Request {
     pub body: Body,
     /// For how long the other side may be silent before the request counts as lost.
     pub patience: Duration,
+    /// Bytes a second that an answer's body must bring while it is waited for, measured over `patience`: who drips is as
+    /// good as silent. None are needed if it is zero, for who sends blanks while he works.
+    pub pace: u64,
 }
 
 /// A body in pieces, of known length.

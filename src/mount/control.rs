@@ -48,6 +48,9 @@ pub enum Reply {
         files: usize,
         /// Their bytes, as far as they are still to be sent.
         bytes: u64,
+        /// For how many seconds the store has been gone; nothing while it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outage_s: Option<u64>,
     },
     /// One file that could not be stored, for people.
     NotStored(String),
@@ -295,7 +298,11 @@ mod tests {
         let request = Request::Umount { dir: "/mnt".into(), force: false };
         assert_eq!(serde_json::to_string(&request).unwrap(), r#"{"do":"umount","dir":"/mnt","force":false}"#);
         let rows = [
-            (Reply::Pending { files: 2, bytes: 9 }, r#"{"pending":{"files":2,"bytes":9}}"#),
+            (Reply::Pending { files: 2, bytes: 9, outage_s: None }, r#"{"pending":{"files":2,"bytes":9}}"#),
+            (
+                Reply::Pending { files: 2, bytes: 9, outage_s: Some(35) },
+                r#"{"pending":{"files":2,"bytes":9,"outage_s":35}}"#,
+            ),
             (Reply::NotStored("a: no".into()), r#"{"not_stored":"a: no"}"#),
             (Reply::Busy, r#""busy""#),
             (Reply::Refused("no".into()), r#"{"refused":"no"}"#),
@@ -333,10 +340,10 @@ mod tests {
         });
         let (request, connection) = receiver.recv().await.unwrap();
         assert_eq!(request, Request::Umount { dir: "/mnt".into(), force: true });
-        connection.reply(Reply::Pending { files: 1, bytes: 2 });
+        connection.reply(Reply::Pending { files: 1, bytes: 2, outage_s: None });
         connection.reply(Reply::Unmounted);
         connection.finish().await;
-        assert_eq!(asker.await.unwrap(), [Reply::Pending { files: 1, bytes: 2 }, Reply::Unmounted]);
+        assert_eq!(asker.await.unwrap(), [Reply::Pending { files: 1, bytes: 2, outage_s: None }, Reply::Unmounted]);
 
         serving.abort();
         assert!(serving.await.unwrap_err().is_cancelled());

@@ -21,8 +21,12 @@ use crate::mount::shutdown::Unmounted;
 use crate::mount::source::Source;
 use crate::mount::stack::Stack;
 use crate::mount::table;
+use crate::store::Store;
+use crate::store::line;
+use crate::store::line::Line;
 use crate::vfs::Failure;
 use crate::vfs::Vfs;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -41,6 +45,8 @@ const WORKERS_MAX: usize = 4;
 /// mount for a moment.
 const UNMOUNT_ATTEMPTS: u32 = 6;
 const UNMOUNT_PAUSE: Duration = Duration::from_millis(100);
+/// Once nothing goes out any more, giving up takes a moment; what takes longer hangs, and must not hold the end up.
+const GIVING_UP_MAX: Duration = Duration::from_secs(5);
 
 /// Why there is no mount, or how it ended badly. Each is one line for the user.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +100,8 @@ async fn mount_and_serve(plan: &Plan, ready: impl FnOnce() -> io::Result<()>) ->
         () = signals.next() => return Err(Error::Start(io::ErrorKind::Interrupted.into())),
     };
     let options = fuse::Options { fs_name: plan.source.to_string(), ..plan.fuse.clone() };
-    let session = match Session::mount(Arc::clone(&stack.vfs), &dir, Handle::current(), &options) {
+    let deadline = fuse::Deadline { line: Arc::clone(&stack.line), timeout: plan.policy.total };
+    let session = match Session::mount(Arc::clone(&stack.vfs), &dir, Handle::current(), deadline, &options) {
         Ok(session) => session,
         Err(cause) => {
             stack.close().await;
@@ -108,7 +115,7 @@ async fn mount_and_serve(plan: &Plan, ready: impl FnOnce() -> io::Result<()>) ->
         signals.pretend();
     }
     tracing::info!(source = %plan.source, dir = %dir.display(), "mounted");
-    let serving = Serving::new(Arc::clone(&stack.vfs), dir.clone());
+    let serving = Serving::new(&stack, dir.clone());
     let (ending, asker) = serving.until_the_end(session, signals, requests).await;
     if let Some(listening) = listening {
         // Awaited, for the socket's file to be gone when this process is.
@@ -181,15 +188,20 @@ impl Signals {
 
 /// What the tasks that perform actions report.
 enum Happened {
-    Drained { round: u64, failures: Vec<String> },
+    Drained { round: u64, failures: Vec<Failure> },
+    StoreGone,
     Unmounted(Unmounted),
     SessionEnded(io::Result<()>),
 }
 
 struct Serving {
     vfs: Arc<Vfs>,
+    line: Arc<Line>,
+    bare: Arc<dyn Store>,
     dir: PathBuf,
     shutdown: Shutdown,
+    /// Keys of the files that the asker knows to be lost.
+    told: BTreeSet<String>,
     asker: Option<Connection>,
     /// Counts drains; only the one begun last is heard.
     round: u64,
@@ -198,10 +210,21 @@ struct Serving {
 }
 
 impl Serving {
-    fn new(vfs: Arc<Vfs>, dir: PathBuf) -> Self {
+    fn new(stack: &Stack, dir: PathBuf) -> Self {
         // Unbounded, but each report answers one action, of which few are under way.
         let (reports, happened) = mpsc::unbounded_channel();
-        Self { vfs, dir, shutdown: Shutdown::default(), asker: None, round: 0, reports, happened }
+        Self {
+            vfs: Arc::clone(&stack.vfs),
+            line: Arc::clone(&stack.line),
+            bare: Arc::clone(&stack.bare),
+            dir,
+            shutdown: Shutdown::default(),
+            told: BTreeSet::new(),
+            asker: None,
+            round: 0,
+            reports,
+            happened,
+        }
     }
 
     async fn until_the_end(
@@ -238,12 +261,18 @@ impl Serving {
             connection.reply(Reply::Refused(text));
             return None;
         }
-        if !self.shutdown.accepts_requests() {
+        let lossy = if force { Lossy::Yes } else { Lossy::No };
+        if !self.shutdown.accepts(lossy) {
             connection.reply(Reply::Refused("it is being unmounted already".to_owned()));
             return None;
         }
+        self.tell(Reply::Refused("`brigade umount --force` has taken over".to_owned()));
         self.asker = Some(connection);
-        Some(Event::Asked(if force { Lossy::Yes } else { Lossy::No }))
+        self.told.clear();
+        if force {
+            self.ask_store();
+        }
+        Some(Event::Asked(lossy))
     }
 
     fn on_happened(&mut self, happened: Happened) -> Option<Event> {
@@ -253,6 +282,7 @@ impl Serving {
                 Some(Event::Drained { failures: failures.len() })
             }
             Happened::Drained { .. } => None,
+            Happened::StoreGone => Some(Event::StoreGone),
             Happened::Unmounted(outcome) => Some(Event::Unmounted(outcome)),
             Happened::SessionEnded(result) => {
                 if let Err(cause) = result {
@@ -265,7 +295,12 @@ impl Serving {
 
     fn on_tick(&self) -> Option<Event> {
         let pending = self.vfs.pending();
-        self.tell(Reply::Pending { files: pending.files, bytes: pending.bytes });
+        let outage = self.line.outage();
+        let outage_s = outage.map(|outage| outage.as_secs());
+        self.tell(Reply::Pending { files: pending.files, bytes: pending.bytes, outage_s });
+        if outage.is_some() && self.shutdown.is_forced() {
+            return Some(Event::StoreGone);
+        }
         let quiet = self.shutdown.is_detached() && pending.files == 0 && pending.writers_open == 0;
         quiet.then_some(Event::Quiet)
     }
@@ -282,10 +317,15 @@ impl Serving {
                 }
             }
             Action::Refuse(refusal) => self.refuse(refusal),
+            Action::GiveUp => {
+                self.line.close();
+                self.abort_writers().await;
+            }
             Action::AbortWriters => {
-                tracing::error!("giving up what is not stored yet");
-                let given_up = self.vfs.abort_writers().await;
-                self.tell_failures(&given_up.iter().map(ToString::to_string).collect::<Vec<_>>());
+                if self.line.outage().is_some() {
+                    self.line.close();
+                }
+                self.abort_writers().await;
             }
             Action::Exit(ending) => return Some(ending),
         }
@@ -299,8 +339,27 @@ impl Serving {
         self.round += 1;
         let (stored, reports, round) = (act(Arc::clone(&self.vfs)), self.reports.clone(), self.round);
         tokio::spawn(async move {
-            let failures = stored.await.iter().map(ToString::to_string).collect();
+            let failures = stored.await;
             reports.send(Happened::Drained { round, failures })
+        });
+    }
+
+    async fn abort_writers(&mut self) {
+        tracing::error!("giving up what is not stored yet");
+        match tokio::time::timeout(GIVING_UP_MAX, self.vfs.abort_writers()).await {
+            Ok(given_up) => self.tell_failures(&given_up),
+            Err(_) => tracing::error!("some uploads cannot even be given up; they end with the process"),
+        }
+    }
+
+    /// Whether there is a store at all is found out now, not when the next request has failed.
+    fn ask_store(&self) {
+        let (bare, reports) = (Arc::clone(&self.bare), self.reports.clone());
+        tokio::spawn(async move {
+            if !line::answers(&*bare).await {
+                // Nobody listens once the mount has ended.
+                let _ = reports.send(Happened::StoreGone);
+            }
         });
     }
 
@@ -333,10 +392,13 @@ impl Serving {
         self.asker = None;
     }
 
-    fn tell_failures(&self, failures: &[String]) {
+    fn tell_failures(&mut self, failures: &[Failure]) {
         for failure in failures {
-            tracing::error!(failure, "not stored");
-            self.tell(Reply::NotStored(failure.clone()));
+            // One that was given up fails once more when it is drained.
+            if self.told.insert(failure.key.clone()) {
+                tracing::error!(%failure, "not stored");
+                self.tell(Reply::NotStored(failure.to_string()));
+            }
         }
     }
 

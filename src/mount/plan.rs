@@ -4,12 +4,15 @@ use crate::fuse;
 use crate::http::Origin;
 use crate::mount::source::Source;
 use crate::server::faults;
+use crate::store::client::PATIENCE;
+use crate::store::layers::retry::Policy;
 use crate::store::provider::Addressing;
 use crate::store::provider::Integrity;
 use crate::store::provider::Provider;
 use crate::store::provider::Signature;
 use crate::vfs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Everything that a mount depends on. `cli/resolve.rs` makes it from what was typed.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub struct Plan {
     pub dir: PathBuf,
     /// How to reach the store.
     pub endpoint: Endpoint,
+    /// How long a store is waited for that fails or is gone.
+    pub policy: Policy,
     /// How objects look as files, and how they are written.
     pub vfs: vfs::Options,
     /// How the kernel mounts it.
@@ -49,6 +54,8 @@ pub struct Endpoint {
     pub integrity: Option<Integrity>,
     /// How requests are signed; as the provider's row says if `None`.
     pub signature: Option<Signature>,
+    /// For how long the store may be silent before a request counts as lost.
+    pub patience: Duration,
     /// What the backend of a local source does wrong on purpose.
     pub faults: Option<faults::Plan>,
 }
@@ -65,6 +72,7 @@ impl Endpoint {
             provider,
             integrity: None,
             signature: None,
+            patience: PATIENCE,
             faults: None,
         }
     }

@@ -133,7 +133,7 @@ async fn remote(bucket: &str, endpoint: &Endpoint) -> Result<Reached, Error> {
         // Meant for Amazon's regions, mostly: what the endpoint says goes before.
         None => credentials::aws_region(profile).await,
     };
-    let credentials = AwsChain::new(profile).await;
+    let credentials = AwsChain::new(profile);
     credentials.credentials().await?;
     let own = provider.origin(region.as_deref().unwrap_or(provider.region)).and_then(Result::ok);
     let shown = endpoint.url.clone().or(own).map_or_else(|| provider.name.to_owned(), |origin| origin.to_string());
@@ -142,6 +142,7 @@ async fn remote(bucket: &str, endpoint: &Endpoint) -> Result<Reached, Error> {
         region,
         addressing: endpoint.addressing,
         integrity: endpoint.integrity,
+        patience: endpoint.patience,
         signature: endpoint.signature,
         ..client::Options::new(bucket, provider)
     };
@@ -168,6 +169,7 @@ async fn local(data: &Path, endpoint: &Endpoint) -> Result<Reached, Error> {
         endpoint: Some(Origin::parse(&url).expect("an address and a port make an URL")),
         region: Some(LOCAL_REGION.to_owned()),
         integrity: endpoint.integrity,
+        patience: endpoint.patience,
         ..client::Options::new(LOCAL_BUCKET, Provider::brigade())
     };
     let place = Place { bucket: LOCAL_BUCKET.to_owned(), endpoint: url };

@@ -10,6 +10,8 @@ pub enum Event {
     Signal,
     /// `brigade umount`, on a control connection.
     Asked(Lossy),
+    /// The store does not answer.
+    StoreGone,
     /// The one who asked has hung up.
     AskerGone,
     /// The drain begun last has ended; so many files could not be stored.
@@ -28,9 +30,9 @@ pub enum Event {
 /// Whether an unmount may lose what could not be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lossy {
-    /// Rather stay mounted.
+    /// Rather stay mounted, and wait for a store that is gone.
     No,
-    /// Go anyway (`--force`).
+    /// Go anyway, and soon (`--force`).
     Yes,
 }
 
@@ -58,6 +60,8 @@ pub enum Action {
     Detach,
     /// Tell the one who asked that it stays mounted, and why.
     Refuse(Refusal),
+    /// End everything that waits for the store, and give up what is not stored.
+    GiveUp,
     /// Give up the uploads under way.
     AbortWriters,
     /// End the process.
@@ -88,7 +92,7 @@ pub enum Ending {
 enum Phase {
     Serving,
     /// Somebody waits for an answer.
-    AskedDraining(Lossy),
+    AskedDraining,
     AskedUnmounting,
     /// After a signal.
     LeavingDraining,
@@ -105,19 +109,39 @@ enum Phase {
 #[derive(Debug)]
 pub struct Shutdown {
     phase: Phase,
+    /// What the end that is under way may cost.
+    lossy: Lossy,
+    /// Something could not be stored, and was given up.
+    lost: bool,
+    given_up: bool,
 }
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self { phase: Phase::Serving }
+        Self { phase: Phase::Serving, lossy: Lossy::No, lost: false, given_up: false }
     }
 }
 
 impl Shutdown {
-    /// Whether an `umount` request is taken; another one is under way otherwise.
+    /// Whether an `umount` request is taken; another one is under way otherwise. Force takes over from one that waits.
     #[must_use]
-    pub fn accepts_requests(&self) -> bool {
-        self.phase == Phase::Serving
+    pub fn accepts(&self, lossy: Lossy) -> bool {
+        match self.phase {
+            Phase::Serving => true,
+            Phase::AskedDraining | Phase::LeavingDraining => lossy == Lossy::Yes && self.lossy == Lossy::No,
+            Phase::AskedUnmounting
+            | Phase::LeavingUnmounting
+            | Phase::Detached
+            | Phase::Unmounted
+            | Phase::Finishing
+            | Phase::Exited => false,
+        }
+    }
+
+    /// Whether the end may lose something: then it matters whether the store still answers.
+    #[must_use]
+    pub fn is_forced(&self) -> bool {
+        self.lossy == Lossy::Yes
     }
 
     /// Whether the mount is out of the tree and waits for [`Event::Quiet`].
@@ -131,13 +155,18 @@ impl Shutdown {
     pub fn on_event(&mut self, event: &Event) -> Vec<Action> {
         let (next, actions) = match event {
             Event::Signal => self.on_signal(),
-            Event::Asked(lossy) => match self.phase {
-                Phase::Serving => (Phase::AskedDraining(*lossy), vec![Action::Drain]),
-                other => (other, vec![]),
-            },
+            Event::Asked(lossy) => self.on_asked(*lossy),
+            Event::StoreGone => {
+                let gives_up = self.is_forced() && !self.given_up && self.phase != Phase::Exited;
+                self.given_up |= gives_up;
+                (self.phase, if gives_up { vec![Action::GiveUp] } else { vec![] })
+            }
             Event::AskerGone => match self.phase {
                 // Before the unmount nothing has happened that the absent one would have to know of.
-                Phase::AskedDraining(_) => (Phase::Serving, vec![]),
+                Phase::AskedDraining if !self.given_up => {
+                    self.lossy = Lossy::No;
+                    (Phase::Serving, vec![])
+                }
                 other => (other, vec![]),
             },
             Event::Drained { failures } => self.on_drained(*failures),
@@ -149,7 +178,7 @@ impl Shutdown {
             Event::SessionEnded => match self.phase {
                 Phase::Finishing | Phase::Exited => (self.phase, vec![]),
                 Phase::Serving
-                | Phase::AskedDraining(_)
+                | Phase::AskedDraining
                 | Phase::AskedUnmounting
                 | Phase::LeavingDraining
                 | Phase::LeavingUnmounting
@@ -161,11 +190,21 @@ impl Shutdown {
         actions
     }
 
+    fn on_asked(&mut self, lossy: Lossy) -> (Phase, Vec<Action>) {
+        if !self.accepts(lossy) {
+            return (self.phase, vec![]);
+        }
+        self.lossy = lossy;
+        // A drain that is under way goes on, whoever began it.
+        let actions = if self.phase == Phase::Serving { vec![Action::Drain] } else { vec![] };
+        (Phase::AskedDraining, actions)
+    }
+
     fn on_signal(&self) -> (Phase, Vec<Action>) {
         match self.phase {
             Phase::Serving => (Phase::LeavingDraining, vec![Action::Drain]),
             // The asker's own drain or unmount goes on, and now ends the process either way.
-            Phase::AskedDraining(_) => (Phase::LeavingDraining, vec![]),
+            Phase::AskedDraining => (Phase::LeavingDraining, vec![]),
             Phase::AskedUnmounting => (Phase::LeavingUnmounting, vec![]),
             Phase::Unmounted => (Phase::Unmounted, vec![]),
             Phase::LeavingDraining | Phase::LeavingUnmounting | Phase::Detached | Phase::Finishing => {
@@ -175,15 +214,19 @@ impl Shutdown {
         }
     }
 
-    fn on_drained(&self, failures: usize) -> (Phase, Vec<Action>) {
+    fn on_drained(&mut self, failures: usize) -> (Phase, Vec<Action>) {
         match self.phase {
-            Phase::AskedDraining(Lossy::No) if failures > 0 => {
+            Phase::AskedDraining if failures > 0 && self.lossy == Lossy::No => {
                 (Phase::Serving, vec![Action::Refuse(Refusal::NotStored)])
             }
-            Phase::AskedDraining(_) => (Phase::AskedUnmounting, vec![Action::Unmount]),
+            Phase::AskedDraining => {
+                self.lost |= failures > 0;
+                (Phase::AskedUnmounting, vec![Action::Unmount])
+            }
             Phase::LeavingDraining => (Phase::LeavingUnmounting, vec![Action::Unmount]),
             Phase::Finishing => {
-                let ending = if failures == 0 { Ending::Clean } else { Ending::Lost };
+                let is_lost = self.lost || self.given_up || failures > 0;
+                let ending = if is_lost { Ending::Lost } else { Ending::Clean };
                 (Phase::Exited, vec![Action::Exit(ending)])
             }
             // The drain of one who has hung up.
@@ -199,6 +242,10 @@ impl Shutdown {
     fn on_unmounted(&self, outcome: &Unmounted) -> (Phase, Vec<Action>) {
         match (self.phase, outcome) {
             (Phase::AskedUnmounting | Phase::LeavingUnmounting, Unmounted::Done) => (Phase::Unmounted, vec![]),
+            // Who holds it gets errors once the process is gone.
+            (Phase::AskedUnmounting, Unmounted::Busy | Unmounted::Failed(_)) if self.is_forced() => {
+                (Phase::Finishing, vec![Action::Detach, Action::Finish])
+            }
             (Phase::AskedUnmounting, Unmounted::Busy) => (Phase::Serving, vec![Action::Refuse(Refusal::Busy)]),
             (Phase::AskedUnmounting, Unmounted::Failed(why)) => {
                 (Phase::Serving, vec![Action::Refuse(Refusal::Failed(why.clone()))])
@@ -208,7 +255,7 @@ impl Shutdown {
             }
             (
                 Phase::Serving
-                | Phase::AskedDraining(_)
+                | Phase::AskedDraining
                 | Phase::LeavingDraining
                 | Phase::Detached
                 | Phase::Unmounted
@@ -230,6 +277,7 @@ mod tests {
     const GONE: Event = Event::Unmounted(Unmounted::Done);
     const BUSY: Event = Event::Unmounted(Unmounted::Busy);
     const ASKED: Event = Event::Asked(Lossy::No);
+    const FORCED: Event = Event::Asked(Lossy::Yes);
 
     fn run(events: &[Event]) -> Vec<Action> {
         let mut shutdown = Shutdown::default();
@@ -259,7 +307,7 @@ mod tests {
             ),
             (&[ASKED, DRAINED, SessionEnded, GONE, DRAINED], &[Drain, Unmount, Finish, clean.clone()], "either order"),
             (&[ASKED, HALF_DRAINED], &[Drain, refused(Refusal::NotStored)], "it stays, with what is not stored"),
-            (&[Event::Asked(Lossy::Yes), HALF_DRAINED], &[Drain, Unmount], "--force goes anyway"),
+            (&[FORCED, HALF_DRAINED], &[Drain, Unmount], "--force goes anyway"),
             (&[ASKED, DRAINED, BUSY], &[Drain, Unmount, refused(Refusal::Busy)], "busy: it stays"),
             (
                 &[ASKED, DRAINED, BUSY, ASKED],
@@ -294,11 +342,50 @@ mod tests {
         }
     }
 
+    #[test]
+    fn force_waits_for_nobody() {
+        use Action::Detach;
+        use Action::Drain;
+        use Action::Finish;
+        use Action::GiveUp;
+        use Action::Unmount;
+        use Event::SessionEnded;
+        use Event::Signal;
+        use Event::StoreGone;
+        let clean = Action::Exit(Ending::Clean);
+        let lost = Action::Exit(Ending::Lost);
+        let rows: &[(&[Event], &[Action], &str)] = &[
+            (
+                &[FORCED, StoreGone, StoreGone, HALF_DRAINED, GONE, SessionEnded, DRAINED],
+                &[Drain, GiveUp, Unmount, Finish, lost.clone()],
+                "--force does not wait for a store that is gone",
+            ),
+            (&[ASKED, StoreGone], &[Drain], "without --force it is waited for"),
+            (&[ASKED, FORCED, StoreGone], &[Drain, GiveUp], "force takes over from one that waits"),
+            (&[Signal, FORCED, StoreGone], &[Drain, GiveUp], "also from a signal"),
+            (
+                &[FORCED, DRAINED, BUSY, DRAINED],
+                &[Drain, Unmount, Detach, Finish, clean.clone()],
+                "--force takes it from those who hold it",
+            ),
+            (
+                &[FORCED, HALF_DRAINED, GONE, SessionEnded, DRAINED],
+                &[Drain, Unmount, Finish, lost.clone()],
+                "what the first drain lost stays lost",
+            ),
+            (&[FORCED, Event::AskerGone, StoreGone], &[Drain], "nothing is given up for one who has hung up"),
+        ];
+        for (events, want, why) in rows {
+            assert_eq!(run(events), *want, "{why}: {events:?}");
+        }
+    }
+
     fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
             Just(Event::Signal),
             Just(ASKED),
-            Just(Event::Asked(Lossy::Yes)),
+            Just(FORCED),
+            Just(Event::StoreGone),
             Just(Event::AskerGone),
             Just(DRAINED),
             Just(HALF_DRAINED),

@@ -14,15 +14,19 @@ use crate::store::Facts;
 use crate::store::Store;
 use crate::store::UploadId;
 use crate::store::layers::noted::Noted;
-use crate::store::layers::retry::Policy;
+use crate::store::layers::retry::Outage;
 use crate::store::layers::retry::Retry;
 use crate::store::layers::trace::Counters;
 use crate::store::layers::trace::Traced;
+use crate::store::line::Line;
 use crate::store::probe;
+use crate::vfs::Durability;
+use crate::vfs::Means;
 use crate::vfs::Vfs;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 /// How long the end of a mount waits for what it cleans up after others.
@@ -32,6 +36,10 @@ const CLEANING_MAX: Duration = Duration::from_secs(10);
 pub struct Stack {
     /// The file system.
     pub vfs: Arc<Vfs>,
+    /// The way to the store, which all requests of the mount share.
+    pub line: Arc<Line>,
+    /// The store without retries, to ask whether it is there.
+    pub bare: Arc<dyn Store>,
     reached: Reached,
     /// Aborts what mounts that are gone have left.
     cleaning: Option<JoinHandle<()>>,
@@ -62,10 +70,22 @@ impl Stack {
         let traced = Arc::new(Traced::new(Arc::new(client), Arc::new(Counters::default())));
         // Noted below the retries too: each attempt at an upload may leave one behind.
         let (noted, leftovers) = remembered(traced, plan);
-        let store: Arc<dyn Store> = Arc::new(Retry::new(noted, Policy::default()));
+        let line = Arc::new(Line::default());
+        let retry = Retry::at(Arc::clone(&noted), plan.policy.clone(), Arc::clone(&line));
+        let (storing, store): (Arc<dyn Store>, Arc<dyn Store>) = (Arc::new(retry.for_storing()), Arc::new(retry));
         let resumed = journal.as_deref().map(journal::resumed).unwrap_or_default();
         let cleaning = leftovers.map(|leftovers| tokio::spawn(clean_up(leftovers, resumed, Arc::clone(&store))));
-        let vfs = Vfs::with_disk(store, plan.vfs.clone(), disk, tokio::runtime::Handle::current());
+        let storing = match plan.vfs.durability {
+            Durability::Bucket => storing,
+            // What waits is in the journal, and lets programs go on meanwhile.
+            Durability::Journal => Arc::clone(&store),
+        };
+        let vfs = Vfs::with_means(
+            store,
+            Means { storing, disk, waits: plan.policy.outage == Outage::Wait },
+            plan.vfs.clone(),
+            Handle::current(),
+        );
         if let Some(journal) = journal {
             match vfs.recover(&journal).await {
                 0 => {}
@@ -77,7 +97,7 @@ impl Stack {
         {
             tracing::warn!(%error, "cannot look for what crashed mounts have left");
         }
-        Ok(Self { vfs, reached, cleaning })
+        Ok(Self { vfs, line, bare: noted, reached, cleaning })
     }
 
     /// Takes the layers down; a data directory is free afterwards.

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use tokio::sync::Notify;
 
 /// A range that was asked for, and as much of it as has come.
@@ -98,7 +99,7 @@ impl Chunk {
     }
 
     fn lock(&self) -> MutexGuard<'_, Arrived> {
-        self.arrived.lock().expect("no panic happens while a chunk is locked")
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

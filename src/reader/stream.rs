@@ -10,11 +10,14 @@ use crate::store::Op;
 use crate::store::Store;
 use bytes::Bytes;
 use bytes::BytesMut;
+use futures_util::FutureExt;
 use futures_util::StreamExt;
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::Weak;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -23,8 +26,11 @@ use tokio::runtime::Handle;
 /// Bytes kept ahead of one reader at most.
 const WINDOW_BYTES_MAX: u64 = 32 << 20;
 
-/// How often a body that breaks off is taken up again without a single byte of progress.
+/// How often a body that breaks off is taken up again without progress.
 const RESUMES_MAX: u32 = 3;
+
+/// Bytes that are progress; who brings less at a time would keep a reader waiting for ever.
+const PROGRESS_BYTES_MIN: u64 = 64 << 10;
 
 /// What all readers of a mount share.
 pub struct Context {
@@ -106,7 +112,14 @@ impl Stream {
         for range in step.fetch {
             let chunk = Chunk::new(range);
             let source = (Arc::clone(&self.context), self.version.clone());
-            self.context.runtime.spawn(fetch(source, Arc::downgrade(self), Arc::downgrade(&chunk)));
+            let (stream, filled) = (Arc::downgrade(self), Arc::downgrade(&chunk));
+            self.context.runtime.spawn(async move {
+                let fetched = fetch(source, Weak::clone(&stream), Weak::clone(&filled));
+                if AssertUnwindSafe(fetched).catch_unwind().await.is_err() {
+                    let message = "the task that fetched it broke";
+                    give_up(&stream, &filled, Error::new(Op::GetObject, "", Kind::Invalid, message));
+                }
+            });
             state.chunks.push(chunk);
         }
         let covers = |chunk: &&Arc<Chunk>| chunk.range().start < wanted.end && wanted.start < chunk.range().end;
@@ -122,7 +135,7 @@ impl Stream {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no panic happens while a reader is locked")
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -184,17 +197,22 @@ async fn fetch(source: (Arc<Context>, Version), stream: Weak<Stream>, chunk: Wea
     loop {
         let before = chunk.upgrade().map_or(0, |chunk| chunk.filled_to());
         let Err(error) = fetch_rest(&context, &version, &chunk).await else { return };
-        let Some(chunk) = chunk.upgrade() else { return };
-        resumes = if chunk.filled_to() > before { 0 } else { resumes + 1 };
+        let filled_to = chunk.upgrade().map_or(before, |chunk| chunk.filled_to());
+        resumes = if filled_to >= before + PROGRESS_BYTES_MIN { 0 } else { resumes + 1 };
         if error.kind == Kind::Network && resumes <= RESUMES_MAX {
             continue;
         }
-        if let Some(stream) = stream.upgrade() {
-            stream.forget(&chunk);
-        }
-        chunk.fail(Arc::new(error));
-        return;
+        return give_up(&stream, &chunk, error);
     }
+}
+
+/// Tells those who wait for a chunk that the rest will not come.
+fn give_up(stream: &Weak<Stream>, chunk: &Weak<Chunk>, error: Error) {
+    let Some(chunk) = chunk.upgrade() else { return };
+    if let Some(stream) = stream.upgrade() {
+        stream.forget(&chunk);
+    }
+    chunk.fail(Arc::new(error));
 }
 
 /// Asks for what is still missing and takes it as it comes; `Ok` when nothing is missing, or nobody waits.

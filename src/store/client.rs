@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Which bucket, where, and how to speak to it.
@@ -55,7 +56,12 @@ pub struct Options {
     pub signature: Option<Signature>,
     /// What was found out of the store; what the provider's row says if `None`.
     pub facts: Option<Facts>,
+    /// For how long the store may be silent before a request counts as lost, where it has not to move bytes meanwhile.
+    pub patience: Duration,
 }
+
+/// The patience of whoever has no other.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Options {
     /// A bucket at a provider, and everything else as the provider's row says.
@@ -71,6 +77,7 @@ impl Options {
             integrity: None,
             signature: None,
             facts: None,
+            patience: PATIENCE,
         }
     }
 }
@@ -121,7 +128,7 @@ impl Client {
             credentials,
             integrity,
             site: RwLock::new(Arc::new(site)),
-            signer: Signer::new(signature, options.provider.sends_date),
+            signer: Signer::new(signature, options.provider.sends_date, options.patience),
             deletes_singly: AtomicBool::new(!facts.multi_delete),
             copies_through: AtomicBool::new(!facts.copy_part),
             through: Semaphore::new(AT_ONCE_MAX),

@@ -13,12 +13,15 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 /// Keys are renewed so long before they expire, so that no request meets the end.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
+/// Keys that the store refuses are looked for anew no more often: a store may refuse for other reasons, and often.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// An access key, its secret, and what belongs to it.
 #[derive(Clone, PartialEq, Eq)]
@@ -76,15 +79,27 @@ impl CredentialsProvider for Credentials {
 /// Keys from where AWS tools look: environment, profiles (also by process and web identity), container, instance.
 pub struct AwsChain {
     profile: Option<String>,
-    chain: SharedCredentialsProvider,
-    current: Mutex<Option<Credentials>>,
+    current: Mutex<Current>,
+}
+
+#[derive(Default)]
+struct Current {
+    credentials: Option<Credentials>,
+    /// When refused keys were dropped last.
+    dropped: Option<Instant>,
 }
 
 impl AwsChain {
     /// The whole chain, or a profile alone: who names one means it, also where the environment has keys. Asks nobody
     /// yet.
-    pub async fn new(profile: Option<&str>) -> Self {
-        let chain = match profile {
+    #[must_use]
+    pub fn new(profile: Option<&str>) -> Self {
+        Self { profile: profile.map(str::to_owned), current: Mutex::default() }
+    }
+
+    /// The places to look, as they are now: the library reads the files of profiles once, and keys may have changed there.
+    async fn places(&self) -> SharedCredentialsProvider {
+        match self.profile.as_deref() {
             Some(name) => {
                 let named = ProfileFileCredentialsProvider::builder().profile_name(name);
                 SharedCredentialsProvider::new(named.build())
@@ -94,8 +109,7 @@ impl AwsChain {
                 let region = aws_region(None).await.map_or(Region::from_static("us-east-1"), Region::new);
                 SharedCredentialsProvider::new(DefaultCredentialsChain::builder().region(region).build().await)
             }
-        };
-        Self { profile: profile.map(str::to_owned), chain, current: Mutex::new(None) }
+        }
     }
 }
 
@@ -103,11 +117,11 @@ impl AwsChain {
 impl CredentialsProvider for AwsChain {
     async fn credentials(&self) -> Result<Credentials, NoCredentials> {
         // Held while asking, so that a hundred requests ask once.
-        let mut current = self.current.lock().await;
+        let current = &mut self.current.lock().await.credentials;
         if let Some(credentials) = current.as_ref().filter(|credentials| is_good(credentials, clock::now())) {
             return Ok(credentials.clone());
         }
-        match self.chain.provide_credentials().await {
+        match self.places().await.provide_credentials().await {
             Ok(found) => Ok(current.insert(own(&found)).clone()),
             // Better the old ones, while they last, than none.
             Err(error) => match current.as_ref() {
@@ -119,8 +133,9 @@ impl CredentialsProvider for AwsChain {
 
     async fn refused(&self, refused: &Credentials) {
         let mut current = self.current.lock().await;
-        if current.as_ref() == Some(refused) {
-            *current = None;
+        let now = clock::monotonic();
+        if current.credentials.as_ref() == Some(refused) && may_look(current.dropped, now) {
+            *current = Current { credentials: None, dropped: Some(now) };
         }
     }
 }
@@ -140,6 +155,10 @@ impl AwsChain {
 
 fn is_good(credentials: &Credentials, now: SystemTime) -> bool {
     credentials.expires.is_none_or(|expires| now + RENEW_BEFORE < expires)
+}
+
+fn may_look(dropped: Option<Instant>, now: Instant) -> bool {
+    dropped.is_none_or(|dropped| now.duration_since(dropped) >= LOOK_AGAIN)
 }
 
 fn own(found: &aws_credential_types::Credentials) -> Credentials {
@@ -175,6 +194,14 @@ mod tests {
         let mut credentials = Credentials::new("AKID", "hidden");
         credentials.session_token = Some(Zeroizing::new("hidden".to_owned()));
         assert_eq!(format!("{credentials:?}"), "Credentials(AKID, ..)");
+    }
+
+    #[test]
+    fn refused_keys_are_looked_for_now_and_then() {
+        let now = clock::monotonic();
+        assert!(may_look(None, now), "the first time at once");
+        assert!(!may_look(Some(now), now + LOOK_AGAIN / 2), "a refusal may have another reason");
+        assert!(may_look(Some(now), now + LOOK_AGAIN));
     }
 
     #[test]

@@ -167,6 +167,12 @@ impl Error {
         self
     }
 
+    /// Whether the store was there to give it, if only to refuse; a store in trouble counts as absent.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        !matches!(self.kind, Kind::Network | Kind::Unavailable | Kind::Throttled(_))
+    }
+
     /// Whether the same request may well succeed a little later.
     #[must_use]
     pub fn is_transient(&self) -> bool {

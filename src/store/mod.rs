@@ -9,6 +9,7 @@ pub mod client;
 pub mod credentials;
 pub mod error;
 pub mod layers;
+pub mod line;
 pub mod memory;
 mod metadata;
 mod ops;

@@ -10,6 +10,7 @@ use crate::vfs::readdir::Cursor;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU32;
@@ -152,7 +153,7 @@ impl Handles {
 
     /// Closes a file and gives it back, if it was one.
     pub fn remove_file(&self, id: HandleId) -> Option<Arc<FileHandle>> {
-        match self.open.write().expect("no panic happens while handles are locked").remove(&id) {
+        match self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&id) {
             Some(Handle::File(file)) => Some(file),
             Some(Handle::Directory(_)) | None => None,
         }
@@ -160,16 +161,16 @@ impl Handles {
 
     /// Closes a directory.
     pub fn remove_directory(&self, id: HandleId) {
-        self.open.write().expect("no panic happens while handles are locked").remove(&id);
+        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     fn add(&self, handle: Handle) -> HandleId {
         let id = HandleId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
-        self.open.write().expect("no panic happens while handles are locked").insert(id, handle);
+        self.open.write().unwrap_or_else(PoisonError::into_inner).insert(id, handle);
         id
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<HandleId, Handle>> {
-        self.open.read().expect("no panic happens while handles are locked")
+        self.open.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

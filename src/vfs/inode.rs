@@ -17,6 +17,7 @@ use crate::writer::draft::Draft;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::Weak;
 use std::time::Duration;
 use std::time::Instant;
@@ -179,9 +180,10 @@ impl Inode {
         Arc::new(Self { id, kind, changing: tokio::sync::Mutex::new(()), state: Mutex::new(state) })
     }
 
-    /// Its changing part. Never held over a wait.
+    /// Its changing part. Never held over a wait. A panic while it is held costs the request that broke, not the file: its
+    /// fields are set one by one, and each is whole.
     pub fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no panic happens while an inode is locked")
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its attributes now.

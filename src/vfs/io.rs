@@ -20,6 +20,7 @@ use bytes::Bytes;
 use bytes::BytesMut;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 /// An answer that is there, or has to be waited for.
@@ -50,7 +51,7 @@ impl Vfs {
             let state = file.inode.state();
             (state.draft.clone(), state.version.as_ref().map(|version| version.etag.clone()))
         };
-        let reader = file.reader.lock().expect("no panic happens while a reader is locked").clone();
+        let reader = file.reader.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let reader = reader.filter(|reader| draft.is_none() && Some(&reader.version().etag) == etag.as_ref());
         if let Some(bytes) = draft.and_then(|draft| in_memory(&draft, offset, len)) {
             return Ok(Answer::Now(bytes));
@@ -143,7 +144,7 @@ impl Vfs {
 
     /// The handle's reader of that version.
     fn reader(&self, file: &FileHandle, version: reader::stream::Version) -> Arc<Reader> {
-        let mut reader = file.reader.lock().expect("no panic happens while a reader is locked");
+        let mut reader = file.reader.lock().unwrap_or_else(PoisonError::into_inner);
         match &*reader {
             Some(reader) if *reader.version() == version => Arc::clone(reader),
             Some(_) | None => Arc::clone(reader.insert(Reader::new(Arc::clone(&self.reading), version))),

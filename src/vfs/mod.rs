@@ -90,8 +90,19 @@ pub struct Vfs {
     reading: Arc<reader::stream::Context>,
     /// Bounds how many sealed files are stored at the same time.
     storing: Semaphore,
+    waits_for_store: bool,
     /// For what happens later, if the mount is still there.
     itself: Weak<Self>,
+}
+
+/// What files are written with.
+pub struct Means {
+    /// The same bucket, perhaps with another patience.
+    pub storing: Arc<dyn Store>,
+    /// For what memory cannot hold, or must not be the only one to hold.
+    pub disk: Option<Disk>,
+    /// Whether the end of the mount waits for a store that is gone, if what is to be stored is in a journal.
+    pub waits: bool,
 }
 
 /// What a lookup answers.
@@ -110,18 +121,19 @@ impl Vfs {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, options: Options, runtime: Handle) -> Arc<Self> {
         let disk = options.journal_dir.as_deref().map(Disk::new);
-        Self::with_disk(store, options, disk, runtime)
+        Self::with_means(Arc::clone(&store), Means { storing: store, disk, waits: false }, options, runtime)
     }
 
-    /// As [`new`](Self::new), with what memory cannot hold, or must not be the only one to hold, on this disk.
+    /// As [`new`](Self::new), with other means to write files.
     #[must_use]
-    pub fn with_disk(store: Arc<dyn Store>, options: Options, disk: Option<Disk>, runtime: Handle) -> Arc<Self> {
+    pub fn with_means(store: Arc<dyn Store>, means: Means, options: Options, runtime: Handle) -> Arc<Self> {
+        let Means { storing, disk, waits } = means;
         let options = Arc::new(options);
         let pool = Pool::new(options.memory_limit);
         // A part that fills more than a quarter of the memory would leave none for the parts beside it.
         let schedule = Schedule::new(store.facts(), options.part_bytes, options.memory_limit / 4);
         let writing = Arc::new(writer::stream::Context {
-            store: Arc::clone(&store),
+            store: storing,
             pool: Arc::clone(&pool),
             runtime: runtime.clone(),
             schedule,
@@ -141,6 +153,7 @@ impl Vfs {
             writing,
             reading,
             storing: Semaphore::new(journaling::STORED_AT_ONCE),
+            waits_for_store: waits,
             options,
         })
     }

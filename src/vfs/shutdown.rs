@@ -1,6 +1,9 @@
 //! The end of a mount: what is not in the bucket yet, and getting it there.
 
 use crate::base::bytesize::ByteSize;
+use crate::store;
+use crate::store::Kind;
+use crate::store::Op;
 use crate::vfs::Vfs;
 use crate::vfs::error::Error;
 use crate::vfs::inode::Inode;
@@ -10,9 +13,13 @@ use futures_util::stream;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Commits at the same time.
 const COMMITS_AT_ONCE: usize = 16;
+
+/// How long a store that is gone is left alone before it is asked again at the end of a mount.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is not in the bucket yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,9 +109,14 @@ impl Vfs {
     async fn settle(&self, inodes: Vec<Arc<Inode>>) -> Vec<Failure> {
         let settled = stream::iter(inodes).map(|inode: Arc<Inode>| async move {
             let (key, bytes) = self.described(&inode);
-            let done = match self.commit(&inode).await {
-                Ok(()) => self.store_attributes(&inode).await,
-                Err(error) => Err(error),
+            let done = loop {
+                match self.commit(&inode).await {
+                    Ok(()) => break self.store_attributes(&inode).await,
+                    Err(error) if self.waits_for_store && error.is_transient() && has_seal(&inode) => {
+                        tokio::time::sleep(STORE_PAUSE).await;
+                    }
+                    Err(error) => break Err(error),
+                }
             };
             done.err().map(|error| Failure { key, error, bytes, kept: has_seal(&inode) })
         });
@@ -115,9 +127,12 @@ impl Vfs {
         let mut failures = Vec::new();
         for inode in inodes {
             let (key, bytes) = self.described(&inode);
+            let given_up =
+                store::Error::new(Op::PutObject, key.clone(), Kind::Network, "given up before it was stored");
+            let error = Error::from(given_up);
             let draft = {
                 let mut state = inode.state();
-                state.broken = Some(Error::Stale);
+                state.broken = Some(error.clone());
                 state.draft.take()
             };
             let Some(draft) = draft else { continue };
@@ -132,7 +147,7 @@ impl Vfs {
                     false
                 }
             };
-            failures.push(Failure { key, error: Error::BeingWritten, bytes, kept });
+            failures.push(Failure { key, error, bytes, kept });
         }
         failures
     }

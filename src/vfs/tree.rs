@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::sync::PoisonError;
 
 /// All inodes that are known.
 pub struct Tree {
@@ -223,7 +224,7 @@ impl Tree {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no panic happens while the tree is locked")
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -385,7 +385,17 @@ impl Patch {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no panic happens while a patch is locked")
+        self.state.lock().unwrap_or_else(|poisoned| {
+            // What a panic has left half done is not stored.
+            let mut state = poisoned.into_inner();
+            if !matches!(state.phase, Phase::Ended(_)) {
+                let message = "a handler broke while the file was written, so it is not stored";
+                let error = Error::new(Op::PutObject, "", Kind::Invalid, message);
+                self.end(&mut state, Outcome::Failed(Arc::new(error)));
+            }
+            self.state.clear_poison();
+            state
+        })
     }
 }
 

@@ -415,7 +415,13 @@ impl Stream {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no panic happens while a stream is locked")
+        self.state.lock().unwrap_or_else(|poisoned| {
+            // What a panic has left half done is not stored.
+            let mut state = poisoned.into_inner();
+            state.refuse(WriteError::Failed(Arc::new(handler_broke())));
+            self.state.clear_poison();
+            state
+        })
     }
 }
 
@@ -446,6 +452,10 @@ async fn fill_waiting(tail: &mut Tail, mut bytes: &[u8], pool: &Arc<Pool>) {
         }
         drop(tail.add_segment_if_full(pool.take().await));
     }
+}
+
+fn handler_broke() -> Error {
+    Error::new(Op::PutObject, "", Kind::Invalid, "a handler broke while the file was written, so it is not stored")
 }
 
 #[cfg(test)]

@@ -184,6 +184,12 @@ impl Upload {
         self.give_up(Outcome::Abandoned);
     }
 
+    /// Nobody performs actions any more: this is the end, whatever is left behind.
+    pub fn collapse(&mut self, error: Arc<Error>) {
+        self.give_up(Outcome::Failed(error));
+        self.phase = Phase::Ended(self.given_up.clone().expect("just given up"));
+    }
+
     /// Whether a request has been made or must be made that fixes key and headers.
     #[must_use]
     pub fn has_begun(&self) -> bool {

@@ -18,6 +18,7 @@ mod headers;
 #[path = "../support/mounted.rs"]
 mod mounted;
 mod names;
+mod outage;
 mod patches;
 #[path = "../support/program.rs"]
 mod program;

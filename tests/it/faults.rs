@@ -155,6 +155,7 @@ impl Bench {
             first: millisecond,
             longest: 4 * millisecond,
             burst: u32::MAX,
+            ..Policy::default()
         };
         Self { backend, plain: Arc::new(client()), repeating: Arc::new(Retry::new(Arc::new(client()), policy)) }
     }

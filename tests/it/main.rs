@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "only mounts outlive their backend")]
 #[path = "../support/backend.rs"]
 mod backend;
 mod cli;

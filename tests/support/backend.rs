@@ -18,6 +18,8 @@ pub const BUCKET: &str = "bucket";
 pub struct Backend {
     runtime: Runtime,
     server: Option<Server>,
+    /// With the port that it got, to be started again.
+    options: Options,
     // Goes away with the backend.
     _data: TempDir,
 }
@@ -27,14 +29,33 @@ impl Backend {
         let runtime = Runtime::new().expect("threads can be made");
         let data = TempDir::new().expect("the system has a directory for temporary files");
         let keys = Keys { access_key_id: ACCESS_KEY_ID.to_owned(), secret: SECRET.to_owned() };
-        let options =
+        let mut options =
             Options { buckets: vec![BUCKET.to_owned()], sync: false, ..Options::new(data.path().join("data"), keys) };
-        let server = runtime.block_on(Server::start(options)).expect("the backend starts in an empty directory");
-        Self { runtime, server: Some(server), _data: data }
+        let server =
+            runtime.block_on(Server::start(options.clone())).expect("the backend starts in an empty directory");
+        options.listen = server.addr();
+        Self { runtime, server: Some(server), options, _data: data }
+    }
+
+    /// Stops it; nobody listens at its port any more.
+    pub fn stop(&mut self) {
+        let server = self.server.take().expect("it runs");
+        self.runtime.block_on(server.shutdown());
+    }
+
+    /// Starts it again after [`stop`](Self::stop), at the same port and with the same data.
+    pub fn restart(&mut self) {
+        let server = self.runtime.block_on(Server::start(self.options.clone()));
+        self.server = Some(server.expect("its port is free and its data are whole"));
+    }
+
+    /// Lets in another pair of keys instead of the first, from the next start on.
+    pub fn rotate(&mut self, keys: Keys) {
+        self.options.keys = keys;
     }
 
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.server.as_ref().expect("it runs").addr())
+        format!("http://{}", self.options.listen)
     }
 
     /// How many requests there were of an operation, by S3's name of it.

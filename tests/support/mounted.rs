@@ -65,7 +65,14 @@ impl MountedBucket {
 
     /// `brigade umount`, whatever comes of it.
     pub fn try_unmount(&self, options: &[&str]) -> program::Ran {
-        program::run(program::brigade(self.home.path()).arg("umount").arg(&self.dir).args(options))
+        program::run(self.unmount_command().args(options))
+    }
+
+    /// `brigade umount`, to be run.
+    pub fn unmount_command(&self) -> Command {
+        let mut command = program::brigade(self.home.path());
+        command.arg("umount").arg(&self.dir);
+        command
     }
 
     /// Unmounts as a user does, and asserts that everything is stored.

@@ -16,7 +16,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 fn request(origin: &Origin, method: Method, path: &str, body: Body) -> Request {
     let (path, query) = (path.to_owned(), String::new());
-    Request { method, origin: origin.clone(), path, query, headers: HeaderMap::new(), body, patience: PATIENCE }
+    Request {
+        method,
+        origin: origin.clone(),
+        path,
+        query,
+        headers: HeaderMap::new(),
+        body,
+        patience: PATIENCE,
+        pace: 0,
+    }
 }
 
 /// A key as signatures want it in a path; written apart from `wire`, which is another layer.
@@ -191,4 +200,46 @@ async fn silence_is_noticed_and_progress_is_not_silence() {
     tokio::join!(stalled(&progress, PATIENCE), advance);
     let waited = start.elapsed();
     assert!(waited >= PATIENCE * 6 && waited < PATIENCE * 7, "{waited:?}");
+}
+
+#[test]
+fn a_body_that_drips_is_not_waited_for() {
+    let second = Duration::from_secs(1);
+    type Row = (&'static [(u64, u64)], bool, &'static str);
+    let rows: &[Row] = &[
+        (&[(0, 1), (29, 1)], true, "there is time left"),
+        (&[(0, 1), (29, 1), (1, 1)], false, "three bytes in half a minute"),
+        (&[(29, 1), (1, 40_000)], true, "late, but enough"),
+        (&[(0, 1 << 30), (30, 0), (29, 1), (1, 1)], false, "what came long ago does not count"),
+        (&[(0, 1); 100], true, "no wait at all"),
+    ];
+    for (pieces, want, why) in rows {
+        let mut pace = Pace::new(30 * second, 1024);
+        let holds = pieces.iter().all(|(waited, bytes)| pace.holds(second * u32::try_from(*waited).unwrap(), *bytes));
+        assert_eq!(holds, *want, "{why}");
+    }
+    let mut any = Pace::new(30 * second, 0);
+    assert!((0..1000).all(|_| any.holds(20 * second, 1)), "who may take his time");
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_ends() {
+    let (listener, origin) = listen().await;
+    let serve = async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        read_request(&mut socket).await;
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").await.unwrap();
+        // Until the client ends the connection.
+        while socket.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let ask = async {
+        let patience = Duration::from_secs(1);
+        let request = Request { patience, pace: 1024, ..request(&origin, Method::GET, "/k", Body::default()) };
+        let response = Client::new(&origin).unwrap().send(request).await.unwrap();
+        response.bytes(2_000_000).await
+    };
+    let ((), answer) = tokio::join!(serve, ask);
+    assert_eq!(answer.unwrap_err().kind, ErrorKind::Timeout);
 }

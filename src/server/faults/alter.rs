@@ -18,8 +18,8 @@ use std::time::Duration;
 
 /// Bytes of a document in a row of hex digits that are a tag: those of an MD5.
 const TAG_DIGITS: usize = 32;
-/// Bytes that are slowed down at once.
-const PIECE_BYTES: usize = 16 << 10;
+/// Bytes that are slowed down at once, unless that is more than a second brings.
+const PIECE_BYTES: u64 = 16 << 10;
 
 /// An answer that is none: the connection ends.
 #[must_use]
@@ -68,7 +68,8 @@ pub fn answer(response: Response, effect: &Effect, draw: u64) -> Response {
 #[must_use]
 pub fn slowed(mut response: Response, bytes_per_second: u64) -> Response {
     if let Some((length, bytes)) = taken(&mut response.body) {
-        let paced = bytes.flat_map(|piece| stream::iter(pieces(piece))).then(move |piece| async move {
+        let at_once = usize::try_from(bytes_per_second.clamp(1, PIECE_BYTES)).expect("a small number");
+        let paced = bytes.flat_map(move |piece| stream::iter(pieces(piece, at_once))).then(move |piece| async move {
             let bytes = piece.as_ref().map_or(0, Bytes::len);
             tokio::time::sleep(pause(bytes as u64, bytes_per_second)).await;
             piece
@@ -85,11 +86,11 @@ pub fn pause(bytes: u64, bytes_per_second: u64) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
-fn pieces(piece: io::Result<Bytes>) -> Vec<io::Result<Bytes>> {
+fn pieces(piece: io::Result<Bytes>, at_once: usize) -> Vec<io::Result<Bytes>> {
     let Ok(mut bytes) = piece else { return vec![piece] };
     let mut out = Vec::new();
     while !bytes.is_empty() {
-        out.push(Ok(bytes.split_to(PIECE_BYTES.min(bytes.len()))));
+        out.push(Ok(bytes.split_to(at_once.min(bytes.len()))));
     }
     out
 }

@@ -4,6 +4,7 @@ use crate::base::clock;
 use crate::http;
 use crate::http::HeaderMap;
 use crate::http::HeaderName;
+use crate::http::Method;
 use crate::http::Response;
 use crate::http::StatusCode;
 use crate::http::header;
@@ -64,6 +65,7 @@ impl Client {
             let credentials = self.credentials.credentials().await.map_err(|error| {
                 Error::new(call.op, call.key.clone(), Kind::BadCredentials, error.to_string()).caused_by(error)
             })?;
+            let ahead = self.signer.ahead();
             let request = self.signer.request(call, &site, &credentials, &payload_hash, clock::now())?;
             let mut response = self.transport.send(request).await.map_err(|error| no_answer(call, error))?;
             response.headers = with_s3_names(response.headers, self.dialect());
@@ -75,7 +77,8 @@ impl Client {
             let body = response.bytes(DOCUMENT_BYTES_MAX).await.unwrap_or_default();
             let answer = self.answer(call, status, headers, body);
             let error = ops::failure(call, &answer);
-            if !self.learn(&mut lessons, call, &error, &answer, (&site, &credentials)).await {
+            let used = Used { site: &site, credentials: &credentials, ahead };
+            if !self.learn(&mut lessons, call, &error, &answer, used).await {
                 return Err(error);
             }
         }
@@ -105,19 +108,16 @@ impl Client {
     }
 
     /// Whether the failure taught something. Each kind of lesson is believed once per call.
-    async fn learn(
-        &self,
-        lessons: &mut Lessons,
-        call: &Call,
-        error: &Error,
-        answer: &Answer,
-        (site, used): (&Site, &Credentials),
-    ) -> bool {
-        if error.kind == Kind::ClockSkew && !std::mem::replace(&mut lessons.clock, true) {
+    async fn learn(&self, lessons: &mut Lessons, call: &Call, error: &Error, answer: &Answer, used: Used<'_>) -> bool {
+        let is_unexplained = is_unexplained(call, answer);
+        if (error.kind == Kind::ClockSkew || is_unexplained) && !std::mem::replace(&mut lessons.clock, true) {
             let date = ops::text(&answer.headers, header::DATE.as_str()).and_then(date::parse_http);
-            return date.is_some_and(|date| self.signer.learn_time(date, clock::now()));
+            let has_learnt = date.is_some_and(|date| self.signer.learn_time(used.ahead, date, clock::now()));
+            if has_learnt || !is_unexplained {
+                return has_learnt;
+            }
         }
-        if let Some(region) = region_of(answer).filter(|region| *region != site.region)
+        if let Some(region) = region_of(answer).filter(|region| *region != used.site.region)
             && !std::mem::replace(&mut lessons.region, true)
         {
             return self.move_to(&region);
@@ -127,9 +127,10 @@ impl Client {
             tracing::debug!(%error, "the body may have been changed on its way; sending it again");
             return true;
         }
-        if error.kind == Kind::BadCredentials && !std::mem::replace(&mut lessons.credentials, true) {
-            self.credentials.refused(used).await;
-            return self.credentials.credentials().await.is_ok_and(|fresh| fresh != *used);
+        if (error.kind == Kind::BadCredentials || is_unexplained) && !std::mem::replace(&mut lessons.credentials, true)
+        {
+            self.credentials.refused(used.credentials).await;
+            return self.credentials.credentials().await.is_ok_and(|fresh| fresh != *used.credentials);
         }
         false
     }
@@ -142,6 +143,15 @@ impl Client {
     }
 }
 
+/// What a request was made with.
+#[derive(Clone, Copy)]
+struct Used<'a> {
+    site: &'a Site,
+    credentials: &'a Credentials,
+    /// How far the store's clock was believed to be ahead.
+    ahead: i64,
+}
+
 /// What a call has learnt so far.
 #[derive(Default)]
 struct Lessons {
@@ -149,6 +159,12 @@ struct Lessons {
     corruption: bool,
     region: bool,
     credentials: bool,
+}
+
+/// Whether a refusal has no body that would give its reason, as that of HEAD has none: it may be the clock or the keys.
+/// Amazon answers 400 for a token that has expired.
+fn is_unexplained(call: &Call, answer: &Answer) -> bool {
+    call.method == Method::HEAD && matches!(answer.status.as_u16(), 400 | 401 | 403)
 }
 
 /// Whether a refusal may be about the body and not about the keys.

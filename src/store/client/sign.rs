@@ -35,10 +35,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::SystemTime;
 
-/// Silence of the other side that counts as loss…
-const PATIENCE: Duration = Duration::from_secs(30);
-/// …and for calls that move bytes inside of the store before it answers.
+/// Silence of the other side that counts as loss, for calls that move bytes inside of the store before it answers.
 const PATIENCE_SLOW: Duration = Duration::from_secs(300);
+/// Bytes a second of an answer that is worth waiting for; modems were faster.
+const PACE: u64 = 1024;
 /// Differences of clocks that no store minds, in seconds.
 const SKEW_SECONDS_MIN: i64 = 60;
 
@@ -48,6 +48,8 @@ pub(super) struct Signer {
     dialect: Dialect,
     /// Requests carry `Date` also where another header has the date.
     sends_date: bool,
+    /// Silence of the other side that counts as loss.
+    patience: Duration,
     key: Mutex<Option<(Credentials, Scope, SigningKey)>>,
     ahead_seconds: AtomicI64,
 }
@@ -108,11 +110,12 @@ impl Scheme {
 
 impl Signer {
     /// Signs so.
-    pub fn new(signature: Signature, sends_date: bool) -> Self {
+    pub fn new(signature: Signature, sends_date: bool, patience: Duration) -> Self {
         Self {
             scheme: Scheme::of(signature),
             dialect: dialect_of(signature),
             sends_date,
+            patience,
             key: Mutex::default(),
             ahead_seconds: AtomicI64::new(0),
         }
@@ -176,7 +179,9 @@ impl Signer {
             query: query_text(&pairs),
             headers,
             body: Body::new(call.pieces.clone()),
-            patience: if call.is_slow { PATIENCE_SLOW } else { PATIENCE },
+            patience: if call.is_slow { PATIENCE_SLOW } else { self.patience },
+            // Amazon sends blanks while it completes an upload.
+            pace: if call.is_slow { 0 } else { PACE },
         })
     }
 
@@ -223,18 +228,27 @@ impl Signer {
         Authorization { access_key_id, scope, signed_headers, signature }.header(scheme)
     }
 
-    /// Takes over the store's time, if it differs enough to matter.
-    pub fn learn_time(&self, store: SystemTime, now: SystemTime) -> bool {
+    /// By how many seconds the store's clock is believed to be ahead.
+    pub fn ahead(&self) -> i64 {
+        self.ahead_seconds.load(Ordering::Relaxed)
+    }
+
+    /// Takes over the store's time, if it differs enough to matter, and says whether it does from what a request was signed
+    /// by: another request may have learnt it meanwhile.
+    pub fn learn_time(&self, signed_by: i64, store: SystemTime, now: SystemTime) -> bool {
         let ahead = match store.duration_since(now) {
             Ok(ahead) => i64::try_from(ahead.as_secs()).unwrap_or(i64::MAX),
             Err(behind) => -i64::try_from(behind.duration().as_secs()).unwrap_or(i64::MAX),
         };
-        let before = self.ahead_seconds.swap(ahead, Ordering::Relaxed);
-        tracing::warn!(
-            ahead_seconds = ahead,
-            "the clocks of this machine and of the store differ; signing by the store's"
-        );
-        ahead.saturating_sub(before).saturating_abs() >= SKEW_SECONDS_MIN
+        let differs = |from: i64| ahead.saturating_sub(from).saturating_abs() >= SKEW_SECONDS_MIN;
+        if differs(self.ahead()) {
+            self.ahead_seconds.store(ahead, Ordering::Relaxed);
+            tracing::warn!(
+                ahead_seconds = ahead,
+                "the clocks of this machine and of the store differ; signing by the store's"
+            );
+        }
+        differs(signed_by)
     }
 
     fn key(&self, scheme: &sigv4::Scheme, credentials: &Credentials, scope: &Scope) -> SigningKey {

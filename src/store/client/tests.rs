@@ -315,6 +315,22 @@ async fn fresh_keys_are_taken_once() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_refused_without_a_reason_is_tried_with_fresh_keys() {
+    let (script, mut client) = local();
+    client.credentials = Arc::new(Rolling(Mutex::new(1)));
+    for status in [400, 401, 403] {
+        script.answer(status, &[], "");
+        script.answer(404, &[], "");
+        assert_eq!(client.head_object("k").await.unwrap_err().kind, Kind::NotFound, "{status}");
+        assert_eq!(script.sent().len(), 2, "{status}");
+    }
+    for _ in 0..2 {
+        script.answer(403, &[], "");
+    }
+    assert_eq!(client.head_object("k").await.unwrap_err().kind, Kind::AccessDenied, "once is enough");
+}
+
+#[tokio::test]
 async fn no_answer_says_whether_it_may_come_later() {
     for (kind, want) in [
         (http::ErrorKind::Connect, Kind::Network),

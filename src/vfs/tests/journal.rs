@@ -17,6 +17,7 @@ use crate::store::memory::Lost;
 use crate::store::memory::Memory;
 use crate::vfs::Durability;
 use crate::vfs::Error;
+use crate::vfs::Means;
 use crate::vfs::Options;
 use crate::vfs::Vfs;
 use crate::vfs::setattr::Changes;
@@ -61,7 +62,8 @@ impl Bed {
             let disk = Disk::journal(Arc::clone(&journal), Limit::new(self.limit));
             let shared: Arc<dyn Store> = self.store.clone();
             let options = Options { durability, memory_limit: 24 * MIB, ..Options::default() };
-            let vfs = Vfs::with_disk(shared, options, Some(disk), tokio::runtime::Handle::current());
+            let means = Means { storing: Arc::clone(&shared), disk: Some(disk), waits: false };
+            let vfs = Vfs::with_means(shared, means, options, tokio::runtime::Handle::current());
             vfs.recover(&journal).await;
             work(Mounted { store: Arc::clone(&self.store), vfs }).await
         });

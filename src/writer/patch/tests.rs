@@ -431,3 +431,19 @@ async fn what_no_object_can_be_is_refused_at_once() {
     assert!(matches!(patch.write(Some(u64::MAX), b"x"), Err(WriteError::TooLarge)));
     assert_eq!(patch.size(), 0);
 }
+
+#[tokio::test]
+async fn a_handler_that_breaks_costs_the_patch_and_not_the_object() {
+    let store = Arc::new(Memory::new());
+    let base = object(&store, "k", 1000).await;
+    let patch = Patch::over(context(&store), Arc::new(Fixed), base);
+    patch.write(Some(10), b"changed").unwrap();
+    let broke = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _held = patch.lock();
+        panic!("on purpose");
+    }));
+    assert!(broke.is_err());
+    assert!(matches!(patch.write(Some(20), b"more"), Err(WriteError::Failed(_))));
+    assert!(matches!(patch.commit(Condition::None).await, Err(WriteError::Failed(_))));
+    assert_eq!(store.bytes("k").unwrap(), pattern(1000));
+}

@@ -8,9 +8,12 @@ use crate::writer::perform;
 use crate::writer::stream::State;
 use crate::writer::stream::Stream;
 use crate::writer::stream::Written;
+use crate::writer::stream::handler_broke;
 use crate::writer::upload::Action;
 use crate::writer::upload::Event;
 use crate::writer::upload::Outcome;
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -33,7 +36,13 @@ impl Stream {
             self.work.notify_one();
         } else {
             state.driven = true;
-            self.context.runtime.spawn(Arc::clone(self).perform_all());
+            let stream = Arc::clone(self);
+            self.context.runtime.spawn(async move {
+                if AssertUnwindSafe(Arc::clone(&stream).perform_all()).catch_unwind().await.is_err() {
+                    stream.lock().upload.collapse(Arc::new(handler_broke()));
+                    stream.ended.notify_waiters();
+                }
+            });
         }
     }
 

@@ -390,3 +390,28 @@ proptest! {
         });
     }
 }
+
+/// What a panic of a handler leaves: a lock that was held when it broke.
+fn break_while_locked(stream: &Stream) {
+    let broke = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let _held = stream.lock();
+        panic!("on purpose");
+    }));
+    assert!(broke.is_err());
+}
+
+#[tokio::test]
+async fn a_handler_that_breaks_costs_the_file_and_no_other() {
+    let store = Arc::new(Memory::new());
+    let context = context(&store, 32 * MIB);
+    let stream = Stream::new(Arc::clone(&context), Arc::new(Fixed));
+    stream.write(0, b"half").unwrap();
+    break_while_locked(&stream);
+    assert!(matches!(stream.write(4, b"more"), Err(WriteError::Failed(_))));
+    assert!(matches!(stream.commit(Condition::None).await, Err(WriteError::Failed(_))));
+    assert_eq!(store.bytes("k"), None, "nobody knows what it would hold");
+    let other = Stream::new(context, Arc::new(Fixed));
+    other.write(0, b"whole").unwrap();
+    other.commit(Condition::None).await.unwrap();
+    assert_eq!(store.bytes("k").unwrap(), "whole");
+}

@@ -96,7 +96,7 @@ async fn a_live_endpoint_that_the_environment_names_conforms() {
     };
     let region = env::var("BRIGADE_TEST_REGION").ok();
     let options = Options { endpoint: Some(origin), region, ..Options::new(bucket, provider) };
-    let client = Client::connect(options, Arc::new(AwsChain::new(None).await)).unwrap();
+    let client = Client::connect(options, Arc::new(AwsChain::new(None))).unwrap();
     suite(&endpoint, decorated(Arc::new(client))).await;
 }
 

@@ -5,6 +5,8 @@ use crate::store::Dialect;
 use crate::store::memory::Lost;
 use crate::store::memory::Memory;
 use bytes::Bytes;
+use std::future::Future;
+use tokio::time::Instant;
 
 const SMALL: Facts = Facts { part_bytes_min: 4, move_object: true, ..Facts::S3 };
 
@@ -230,4 +232,130 @@ async fn only_keys_that_may_go_later_are_deleted_again() {
     assert_eq!(failed.len(), 1);
     assert_eq!((failed[0].key.as_str(), &failed[0].kind), ("..", &Kind::InvalidKey));
     assert_eq!(memory.calls(Op::DeleteObjects), 1);
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Nothing reaches the store for this long, while `work` goes on.
+async fn through_an_outage<T>(memory: &Memory, outage: Duration, work: impl Future<Output = T>) -> T {
+    memory.lose_all_after(0);
+    let heal = async {
+        tokio::time::sleep(outage).await;
+        memory.lose_nothing();
+    };
+    tokio::join!(work, heal).0
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_stored_waits_for_a_store_that_is_gone() {
+    let hard = Policy { outage: Outage::Wait, ..Policy::default() };
+    let (memory, store) = stack(hard);
+    let begun = Instant::now();
+    let both = through_an_outage(&memory, 10 * MINUTE, async {
+        tokio::join!(
+            async {
+                let stored = store.put_object("a", payload("12345"), &headers("1"), &Condition::None).await;
+                (stored, begun.elapsed())
+            },
+            async { (store.head_object("a").await, begun.elapsed()) },
+        )
+    });
+    let ((stored, after), (asked, ended)) = both.await;
+    stored.unwrap();
+    assert!(after > 10 * MINUTE && after < 11 * MINUTE, "it goes on by itself: {after:?}");
+    assert_eq!(asked.unwrap_err().kind, Kind::Network);
+    assert!(ended <= MINUTE, "who only asks is told: {ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_soft_store_fails_at_the_deadline_and_then_at_once() {
+    let (memory, store) = stack(Policy::default());
+    memory.lose_all_after(0);
+    let (plain, always) = (Headers::default(), Condition::None);
+    let put = || store.put_object("a", payload("12345"), &plain, &always);
+    let begun = Instant::now();
+    assert_eq!(put().await.unwrap_err().kind, Kind::Network);
+    assert!(begun.elapsed() <= MINUTE, "{:?}", begun.elapsed());
+    // The first ones may have to find out that it is still gone.
+    for _ in 0..3 {
+        put().await.unwrap_err();
+    }
+    let begun = Instant::now();
+    assert_eq!(put().await.unwrap_err().kind, Kind::Network);
+    assert_eq!(begun.elapsed(), Duration::ZERO, "what is known to be gone is not waited for");
+    memory.lose_nothing();
+    tokio::time::sleep(MINUTE).await;
+    put().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_in_order_to_store_waits_too() {
+    let (memory, store) = stack(Policy { outage: Outage::Wait, ..Policy::default() });
+    store.put_object("a", payload("12345"), &Headers::default(), &Condition::None).await.unwrap();
+    let storing = store.for_storing();
+    through_an_outage(&memory, 10 * MINUTE, storing.head_object("a")).await.unwrap();
+    let upload = store.create_upload("b", &Headers::default()).await.unwrap();
+    let aborted = through_an_outage(&memory, 10 * MINUTE, storing.abort_upload("b", &upload)).await;
+    assert_eq!(aborted.unwrap_err().kind, Kind::Network, "the next mount aborts it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_answers_others_is_not_gone() {
+    let (memory, store) = stack(Policy { outage: Outage::Wait, ..Policy::default() });
+    for nth in 1..=100 {
+        memory.lose(Op::PutObject, nth, Lost::Refused(Kind::Unavailable));
+    }
+    let begun = Instant::now();
+    let put = store.put_object("a", payload("12345"), &Headers::default(), &Condition::None).await;
+    assert_eq!(put.unwrap_err().kind, Kind::Unavailable, "such as a disk that is full");
+    assert!(begun.elapsed() <= MINUTE, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_fails_settles_nothing() {
+    let (memory, store) = stack(Policy { attempts_max: 3, ..Policy::default() });
+    let upload = store.create_upload("b", &headers("1")).await.unwrap();
+    let part = store.put_part("b", &upload, PartNumber(1), payload("12345")).await.unwrap();
+    memory.lose(Op::CompleteUpload, 1, Lost::Answer);
+    // The look at what became of it is lost as well, with all its repeats.
+    for nth in 1..=3 {
+        memory.lose(Op::HeadObject, nth, Lost::Request);
+    }
+    let parts = [part];
+    store.complete_upload("b", &upload, &parts, &Condition::None).await.unwrap();
+    assert_eq!(memory.bytes("b").unwrap(), "12345");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_line_ends_every_call() {
+    let line = Arc::new(Line::default());
+    let memory = Arc::new(Memory::new());
+    let store = Retry::at(memory.clone(), Policy { outage: Outage::Wait, ..Policy::default() }, Arc::clone(&line));
+    memory.lose_all_after(0);
+    let begun = Instant::now();
+    let (plain, always) = (Headers::default(), Condition::None);
+    let (put, ()) = tokio::join!(store.put_object("a", payload("1"), &plain, &always), async {
+        tokio::time::sleep(30 * MINUTE).await;
+        line.close();
+    });
+    assert_eq!(put.unwrap_err().kind, Kind::Network);
+    assert_eq!(begun.elapsed(), 30 * MINUTE);
+    memory.lose_nothing();
+    store.head_bucket().await.unwrap_err();
+    assert_eq!(begun.elapsed(), 30 * MINUTE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_never_answered_is_cut_off() {
+    let (_, soft) = stack(Policy::default());
+    for (op, bytes, want) in [
+        (Op::HeadObject, 0, MINUTE),
+        (Op::PutPart, 64 << 20, MINUTE + Duration::from_secs(1024)),
+        (Op::CompleteUpload, 0, MINUTE + Duration::from_secs(300)),
+    ] {
+        let begun = Instant::now();
+        let mut attempts = Attempts::new(&soft, Call { bytes, ..Call::new(op, "a") });
+        let error = attempts.attempt(std::future::pending::<Result<()>>()).await.unwrap_err();
+        assert_eq!((error.kind, begun.elapsed()), (Kind::Network, want), "{op}");
+    }
 }

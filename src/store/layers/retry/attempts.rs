@@ -1,0 +1,206 @@
+//! The attempts at one call: each waits at the line, is cut off at the deadline, and is followed by a pause.
+
+use crate::base::clock;
+use crate::base::random;
+use crate::store::Error;
+use crate::store::Kind;
+use crate::store::Op;
+use crate::store::Result;
+use crate::store::layers::retry::Retry;
+use crate::store::line;
+use crate::store::line::Admitted;
+use crate::store::line::Patience;
+use crate::store::line::Refused;
+use std::future::Future;
+use std::time::Duration;
+use std::time::SystemTime;
+use tokio::time::Instant;
+
+/// Beside the time of the policy, what is sent may take as long as it takes at so many bytes a second.
+const SLOWEST_BYTES_PER_SECOND: u64 = 64 << 10;
+/// Beside the time of the policy, what the store does inside of itself may take so long.
+const INSIDE_MAX: Duration = Duration::from_secs(300);
+
+/// Whether bytes that a program was promised to be kept hang on the operation. An upload that cannot be aborted is found by
+/// the next mount.
+pub(super) fn stores(op: Op) -> bool {
+    match op {
+        Op::PutObject
+        | Op::DeleteObject
+        | Op::DeleteObjects
+        | Op::CopyObject
+        | Op::MoveObject
+        | Op::CreateUpload
+        | Op::PutPart
+        | Op::CopyPart
+        | Op::CompleteUpload => true,
+        Op::HeadBucket
+        | Op::HeadObject
+        | Op::GetObject
+        | Op::ListObjects
+        | Op::AbortUpload
+        | Op::ListParts
+        | Op::ListUploads => false,
+    }
+}
+
+/// The time that an operation needs beside that of the policy.
+fn slack(op: Op, bytes: u64) -> Duration {
+    match op {
+        Op::PutObject | Op::PutPart => Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND),
+        Op::CopyObject | Op::MoveObject | Op::CopyPart | Op::CompleteUpload | Op::DeleteObjects => INSIDE_MAX,
+        Op::HeadBucket
+        | Op::HeadObject
+        | Op::GetObject
+        | Op::DeleteObject
+        | Op::ListObjects
+        | Op::CreateUpload
+        | Op::AbortUpload
+        | Op::ListParts
+        | Op::ListUploads => Duration::ZERO,
+    }
+}
+
+/// What is called.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub op: Op,
+    pub key: &'a str,
+    /// Bytes that go out with it.
+    pub bytes: u64,
+}
+
+impl<'a> Call<'a> {
+    pub fn new(op: Op, key: &'a str) -> Self {
+        Self { op, key, bytes: 0 }
+    }
+}
+
+/// The attempts at one call.
+pub(super) struct Attempts<'a> {
+    retry: &'a Retry,
+    call: Call<'a>,
+    /// Whether an outage is waited for and not counted.
+    waits: bool,
+    /// The first attempt, or the first after an outage.
+    begun: Instant,
+    pub begun_at: SystemTime,
+    made: u32,
+    /// The line let the last one not through: there is nothing to wait for.
+    refused: bool,
+    /// An answer may have been lost: the work may be done.
+    pub in_doubt: bool,
+}
+
+impl<'a> Attempts<'a> {
+    pub fn new(retry: &'a Retry, call: Call<'a>) -> Self {
+        // Of the runtime's clock, as the pauses are, so that tests can hold both.
+        let begun = Instant::now();
+        let waits = retry.waits_for(call.op);
+        Self { retry, call, waits, begun, begun_at: clock::now(), made: 0, refused: false, in_doubt: false }
+    }
+
+    /// One attempt, once the line lets it through.
+    pub async fn attempt<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        if let Err(refused) = self.admitted().await {
+            self.refused = true;
+            return Err(refused);
+        }
+        let line = &self.retry.line;
+        let sent = Instant::now();
+        let result = tokio::select! {
+            result = work => result,
+            () = line.closed() => return Err(self.given_up()),
+            () = line::until(self.deadline()) => Err(self.error(format!("no answer within {} s", sent.elapsed().as_secs()))),
+        };
+        if result.as_ref().err().is_none_or(Error::is_answer) {
+            line.answered();
+        } else {
+            line.failed(sent);
+        }
+        if result.is_ok() {
+            self.retry.earn_burst();
+        }
+        result
+    }
+
+    async fn admitted(&self) -> Result<()> {
+        let (line, outage_max) = (&self.retry.line, self.retry.policy.total);
+        let patience = match self.deadline() {
+            Some(deadline) => Patience::Until { deadline, outage_max },
+            None => Patience::Endless,
+        };
+        loop {
+            match line.admit(patience).await {
+                Ok(Admitted::Go) => return Ok(()),
+                Ok(Admitted::Probe) => line.probed(self.probe().await),
+                Err(Refused::Closed) => return Err(self.given_up()),
+                Err(Refused::Broken(outage)) => {
+                    return Err(self.error(format!("the store has not answered for {} s", outage.as_secs())));
+                }
+            }
+        }
+    }
+
+    async fn probe(&self) -> bool {
+        tokio::select! {
+            answers = line::answers(&*self.retry.inner) => answers,
+            () = self.retry.line.closed() => false,
+            () = line::until(self.deadline()) => false,
+        }
+    }
+
+    /// When the call ends, whatever it has come to; never while it waits for a store that is gone.
+    fn deadline(&self) -> Option<Instant> {
+        (!self.waits).then(|| self.begun + self.retry.policy.total + slack(self.call.op, self.call.bytes))
+    }
+
+    /// Waits before the next attempt, or gives the error back if there is to be none.
+    pub async fn pause(&mut self, error: Error) -> Result<()> {
+        self.made += 1;
+        self.in_doubt |= matches!(error.kind, Kind::Network | Kind::Unavailable);
+        let line = &self.retry.line;
+        if self.refused || line.is_closed() {
+            return Err(error);
+        }
+        if self.waits && error.is_transient() && line.outage().is_some() {
+            // What comes after the outage is counted anew.
+            (self.begun, self.made) = (Instant::now(), 0);
+            return Ok(());
+        }
+        let has_burst = !error.is_transient() || self.retry.take_burst();
+        let (elapsed, fraction) = (self.begun.elapsed(), random::fraction());
+        let pause = match error.kind {
+            // The store is there and says when to come again: as good as an outage whose end is known.
+            Kind::Throttled(Some(asked)) if self.waits && elapsed + asked > self.retry.policy.total => {
+                (self.begun, self.made) = (Instant::now() + asked, 0);
+                Some(asked)
+            }
+            _ => self.retry.policy.pause(&error, self.made, elapsed, has_burst, fraction),
+        };
+        match pause {
+            Some(pause) => {
+                tracing::debug!(%error, attempt = self.made, pause_ms = pause.as_millis(), "repeating");
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = line.closed() => {}
+                }
+                Ok(())
+            }
+            None => Err(error),
+        }
+    }
+
+    /// Whether the error may only mean that an earlier attempt, whose answer was lost, did the work.
+    pub fn may_be_done(&self, error: &Error) -> bool {
+        self.in_doubt && matches!(error.kind, Kind::PreconditionFailed | Kind::NoSuchUpload)
+    }
+
+    fn error(&self, message: String) -> Error {
+        Error::new(self.call.op, self.call.key, Kind::Network, message)
+    }
+
+    fn given_up(&self) -> Error {
+        self.error("given up, since the mount is being ended by force".to_owned())
+    }
+}
