@@ -200,7 +200,7 @@ mod tests {
         tokio::time::advance(MINUTE).await;
         let patience = crate::store::line::Patience::Endless;
         assert_eq!(line.admit(patience).await, Ok(crate::store::line::Admitted::Probe));
-        line.probed(false);
+        line.probed(false, Instant::now());
         line
     }
 

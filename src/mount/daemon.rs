@@ -318,6 +318,8 @@ impl Serving {
             }
             Action::Refuse(refusal) => self.refuse(refusal),
             Action::GiveUp => {
+                // Named first: once the line is closed they fail one after the other, and are forgotten.
+                self.tell_failures(&self.vfs.unstored());
                 self.line.close();
                 self.abort_writers().await;
             }

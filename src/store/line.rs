@@ -114,14 +114,13 @@ impl Line {
         });
     }
 
-    /// What came of a probe.
-    pub fn probed(&self, answered: bool) {
+    /// What came of a probe that was sent at `sent`.
+    pub fn probed(&self, answered: bool, sent: Instant) {
         if answered {
             return self.answered();
         }
-        let now = Instant::now();
         self.state.send_if_modified(|state| {
-            let newly = state.probe_failed(now);
+            let newly = state.probe_failed(sent);
             if newly {
                 tracing::warn!("the store does not answer; what is to be stored waits for it");
             }
@@ -265,11 +264,11 @@ impl State {
     }
 
     /// Whether that breaks the line.
-    fn probe_failed(&mut self, now: Instant) -> bool {
+    fn probe_failed(&mut self, sent: Instant) -> bool {
+        self.failed(sent);
         // Somebody may have been answered since it was sent.
-        let is_doubted = self.probe.is_some();
-        self.failed(now);
-        is_doubted && !std::mem::replace(&mut self.broken, true)
+        let is_news = self.answered.is_none_or(|answered| answered < sent);
+        is_news && !std::mem::replace(&mut self.broken, true)
     }
 
     fn broken_since(&self) -> Option<Instant> {

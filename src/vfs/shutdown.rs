@@ -92,6 +92,13 @@ impl Vfs {
         failures
     }
 
+    /// The files whose contents are not in the bucket now, as they are named when they are given up.
+    #[must_use]
+    pub fn unstored(&self) -> Vec<Failure> {
+        let written = self.ahead().into_iter().filter(|inode| inode.state().draft.is_some());
+        written.map(|inode| self.given_up(&inode)).collect()
+    }
+
     /// Gives up every file that is being written. Programs that write get an error.
     pub async fn abort_writers(&self) -> Vec<Failure> {
         let written = self.ahead().into_iter().filter(|inode| inode.state().draft.is_some()).collect();
@@ -126,30 +133,26 @@ impl Vfs {
     async fn abort(&self, inodes: Vec<Arc<Inode>>) -> Vec<Failure> {
         let mut failures = Vec::new();
         for inode in inodes {
-            let (key, bytes) = self.described(&inode);
-            let given_up =
-                store::Error::new(Op::PutObject, key.clone(), Kind::Network, "given up before it was stored");
-            let error = Error::from(given_up);
+            let failure = self.given_up(&inode);
             let draft = {
                 let mut state = inode.state();
-                state.broken = Some(error.clone());
+                state.broken = Some(failure.error.clone());
                 state.draft.take()
             };
-            let Some(draft) = draft else { continue };
-            let kept = match &draft {
-                Draft::Patch(patch) => {
-                    let kept = patch.has_seal();
-                    patch.let_go().await;
-                    kept
-                }
-                Draft::Stream(stream) => {
-                    stream.abandon().await;
-                    false
-                }
-            };
-            failures.push(Failure { key, error, bytes, kept });
+            match draft {
+                Some(Draft::Patch(patch)) => patch.let_go().await,
+                Some(Draft::Stream(stream)) => stream.abandon().await,
+                None => continue,
+            }
+            failures.push(failure);
         }
         failures
+    }
+
+    fn given_up(&self, inode: &Inode) -> Failure {
+        let (key, bytes) = self.described(inode);
+        let error = store::Error::new(Op::PutObject, key.clone(), Kind::Network, "given up before it was stored");
+        Failure { key, error: error.into(), bytes, kept: has_seal(inode) }
     }
 
     fn described(&self, inode: &Inode) -> (String, u64) {

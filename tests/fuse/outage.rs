@@ -5,6 +5,7 @@ use crate::backend::SECRET;
 use crate::files::Seen;
 use crate::files::noise;
 use crate::mounted::MountedBucket;
+use brigade::base::clock;
 use brigade::server::keys::Keys;
 use rustix::io::Errno;
 use std::fs;
@@ -30,13 +31,17 @@ const SILENT: &str = "[[rule]]\nfault = \"stall\"\ndelay = \"1h\"";
 /// Answers begin, and then a byte comes each second.
 const DRIPPING: &str = "[[rule]]\nfault = \"bandwidth\"\noperation = \"GetObject\"\ndown = \"1\"";
 
-/// Waits for something that comes by itself. What never comes ends with the whole run.
+/// Waits for something that comes by itself.
+#[track_caller]
 fn until(condition: impl Fn() -> bool) {
+    let begun = clock::monotonic();
     while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not come");
         thread::park_timeout(Duration::from_millis(20));
     }
 }
 
+#[track_caller]
 fn until_logged(seen: &Seen, text: &str) {
     until(|| seen.mounted.log().contains(text));
 }
@@ -62,8 +67,9 @@ fn a_copy_goes_on_by_itself_when_the_store_is_back() {
     let mut seen = Seen::new(&["--timeout", "2s"]);
     let (dir, bytes) = source(50 * MIB);
     seen.backend.set_faults("[[rule]]\nfault = \"bandwidth\"\nup = \"4MiB\"");
+    let before = seen.backend.requests("UploadPart");
     let mut copy = cp(&dir.path().join("large"), &seen.mounted.join("large"));
-    until(|| seen.backend.requests("UploadPart") >= 1);
+    until(|| seen.backend.requests("UploadPart") > before);
     seen.backend.stop();
     until_logged(&seen, "the store does not answer");
     let asked = errno(fs::metadata(seen.mounted.join("other")));
@@ -126,8 +132,9 @@ fn force_ends_a_mount_whose_store_is_gone() {
         };
         let (open, closing) = (written("open"), written("closing"));
         backend.set_faults("[[rule]]\nfault = \"bandwidth\"\nup = \"4MiB\"");
+        let before = backend.requests("UploadPart");
         let mut copy = cp(&dir.path().join("large"), &mounted.join("large"));
-        until(|| backend.requests("UploadPart") >= 1);
+        until(|| backend.requests("UploadPart") > before);
         backend.set_faults(fault);
         let close = thread::spawn(move || closing.sync_all());
         until(|| backend.faults_met() >= 2);

@@ -69,7 +69,7 @@ async fn who_waits_probes_in_turn_and_all_go_on_together() {
                 let mut probes = 0;
                 while line.admit(Patience::Endless).await == Ok(Admitted::Probe) {
                     probes += 1;
-                    line.probed(begun.elapsed() >= 60 * SECOND);
+                    line.probed(begun.elapsed() >= 60 * SECOND, Instant::now());
                 }
                 probes
             })
@@ -92,7 +92,7 @@ async fn patience_ends() {
     let mut refused = None;
     while refused.is_none() {
         match line.admit(until(30)).await {
-            Ok(Admitted::Probe) => line.probed(false),
+            Ok(Admitted::Probe) => line.probed(false, Instant::now()),
             Ok(Admitted::Go) => panic!("it is broken"),
             Err(why) => refused = Some(why),
         }
@@ -102,7 +102,7 @@ async fn patience_ends() {
     // What has been broken for longer than anybody waits is not waited for, but for a probe that is due.
     tokio::time::advance(60 * SECOND).await;
     assert_eq!(line.admit(until(1000)).await, Ok(Admitted::Probe));
-    line.probed(false);
+    line.probed(false, Instant::now());
     assert!(matches!(line.admit(until(1000)).await, Err(Refused::Broken(_))));
     assert_eq!(begun.elapsed(), 90 * SECOND);
 }
@@ -113,7 +113,7 @@ async fn a_closed_line_ends_every_wait() {
     let ours = Arc::clone(&line);
     let waiting = tokio::spawn(async move {
         while ours.admit(Patience::Endless).await == Ok(Admitted::Probe) {
-            ours.probed(false);
+            ours.probed(false, Instant::now());
         }
     });
     let begun = Instant::now();

@@ -8,6 +8,7 @@ use crate::store::memory::Memory;
 use crate::writer::patch::Patch;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use std::panic::AssertUnwindSafe;
 use tokio::task::JoinSet;
 
 const PART: u64 = 5 * MIB;

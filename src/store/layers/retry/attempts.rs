@@ -133,7 +133,7 @@ impl<'a> Attempts<'a> {
         loop {
             match line.admit(patience).await {
                 Ok(Admitted::Go) => return Ok(()),
-                Ok(Admitted::Probe) => line.probed(self.probe().await),
+                Ok(Admitted::Probe) => self.probe().await,
                 Err(Refused::Closed) => return Err(self.given_up()),
                 Err(Refused::Broken(outage)) => {
                     return Err(self.error(format!("the store has not answered for {} s", outage.as_secs())));
@@ -142,12 +142,15 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    async fn probe(&self) -> bool {
-        tokio::select! {
+    /// Finds out whether the store answers at all.
+    async fn probe(&self) {
+        let sent = Instant::now();
+        let answers = tokio::select! {
             answers = line::answers(&*self.retry.inner) => answers,
             () = self.retry.line.closed() => false,
             () = line::until(self.deadline()) => false,
-        }
+        };
+        self.retry.line.probed(answers, sent);
     }
 
     /// When the call ends, whatever it has come to; never while it waits for a store that is gone.
@@ -159,13 +162,13 @@ impl<'a> Attempts<'a> {
     pub async fn pause(&mut self, error: Error) -> Result<()> {
         self.made += 1;
         self.in_doubt |= matches!(error.kind, Kind::Network | Kind::Unavailable);
-        let line = &self.retry.line;
+        let retry = self.retry;
+        let line = &retry.line;
         if self.refused || line.is_closed() {
             return Err(error);
         }
-        if self.waits && error.is_transient() && line.outage().is_some() {
-            // What comes after the outage is counted anew.
-            (self.begun, self.made) = (Instant::now(), 0);
+        if self.is_outage(&error) {
+            self.begin_anew(Duration::ZERO);
             return Ok(());
         }
         let has_burst = !error.is_transient() || self.retry.take_burst();
@@ -173,11 +176,19 @@ impl<'a> Attempts<'a> {
         let pause = match error.kind {
             // The store is there and says when to come again: as good as an outage whose end is known.
             Kind::Throttled(Some(asked)) if self.waits && elapsed + asked > self.retry.policy.total => {
-                (self.begun, self.made) = (Instant::now() + asked, 0);
+                self.begin_anew(asked);
                 Some(asked)
             }
-            _ => self.retry.policy.pause(&error, self.made, elapsed, has_burst, fraction),
+            _ => retry.policy.pause(&error, self.made, elapsed, has_burst, fraction),
         };
+        if pause.is_none() && self.waits && error.is_transient() && !error.is_answer() {
+            // Nothing is given up for an outage that nobody has noticed yet.
+            self.probe().await;
+            if self.is_outage(&error) {
+                self.begin_anew(Duration::ZERO);
+                return Ok(());
+            }
+        }
         match pause {
             Some(pause) => {
                 tracing::debug!(%error, attempt = self.made, pause_ms = pause.as_millis(), "repeating");
@@ -189,6 +200,16 @@ impl<'a> Attempts<'a> {
             }
             None => Err(error),
         }
+    }
+
+    /// Whether the store is gone, and is waited for.
+    fn is_outage(&self, error: &Error) -> bool {
+        self.waits && error.is_transient() && self.retry.line.outage().is_some()
+    }
+
+    /// What comes after an outage is counted anew.
+    fn begin_anew(&mut self, pause: Duration) {
+        (self.begun, self.made) = (Instant::now() + pause, 0);
     }
 
     /// Whether the error may only mean that an earlier attempt, whose answer was lost, did the work.

@@ -268,6 +268,14 @@ async fn what_is_stored_waits_for_a_store_that_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_time_is_too_short_to_notice_an_outage() {
+    let hard = Policy { outage: Outage::Wait, total: Duration::from_secs(1), ..Policy::default() };
+    let (memory, store) = stack(hard);
+    let (plain, always) = (Headers::default(), Condition::None);
+    through_an_outage(&memory, MINUTE, store.put_object("a", payload("12345"), &plain, &always)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_soft_store_fails_at_the_deadline_and_then_at_once() {
     let (memory, store) = stack(Policy::default());
     memory.lose_all_after(0);
