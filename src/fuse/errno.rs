@@ -27,6 +27,7 @@ pub fn errno(error: &Error) -> Errno {
         Error::NoAttribute => Errno::ENODATA,
         Error::NotPermitted(_) => Errno::EPERM,
         Error::NoRoom => Errno::ENOSPC,
+        Error::Lost => Errno::EIO,
         Error::Store(error) => of_store(&error.kind),
     }
 }
@@ -73,6 +74,7 @@ pub fn is_remarkable(error: &Error) -> bool {
         | Error::NoAttribute
         | Error::NotPermitted(_)
         | Error::NoRoom
+        | Error::Lost
         | Error::BadHandle => false,
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod attr;
+pub mod connection;
 pub mod errno;
 mod negotiate;
 mod ops;
@@ -9,5 +10,7 @@ mod pool;
 pub mod session;
 pub mod xattr;
 
+pub use connection::Connection;
+pub use session::Begin;
 pub use session::Options;
 pub use session::Session;

@@ -18,7 +18,6 @@ use crate::fuse::attr::how;
 use crate::fuse::attr::node_kind;
 use crate::fuse::attr::open_flags;
 use crate::fuse::attr::time;
-use crate::fuse::negotiate::negotiate;
 use crate::fuse::pool::Pool;
 use crate::fuse::pool::Reply;
 use crate::fuse::pool::refuse;
@@ -43,7 +42,6 @@ use fuser::FileHandle;
 use fuser::Filesystem;
 use fuser::FopenFlags;
 use fuser::INodeNo;
-use fuser::KernelConfig;
 use fuser::LockOwner;
 use fuser::OpenFlags;
 use fuser::RenameFlags;
@@ -62,7 +60,6 @@ use fuser::Request;
 use fuser::TimeOrNow;
 use fuser::WriteFlags;
 use std::ffi::OsStr;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,10 +103,6 @@ fn room(full: bool) -> Room {
 }
 
 impl Filesystem for Ops {
-    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        negotiate(config)
-    }
-
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let (vfs, name) = (self.vfs(), name.to_owned());
         self.pool.run("lookup", reply, async move { vfs.lookup(inode(parent), &name).await }, answer_entry);

@@ -1,19 +1,13 @@
-//! A mounted file system: from `mount` to the end of its threads.
+//! A mounted file system that is served: from its connection to the end of its threads.
 
+use crate::fuse::connection;
 use crate::fuse::ops::Ops;
 use crate::vfs::Vfs;
-use fuser::Config;
-use fuser::MountOption;
-use fuser::SessionACL;
 use std::io;
-use std::path::Path;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::runtime::Handle;
-
-/// Threads that take requests from the kernel. More never paid on the machines measured, and one would let a slow
-/// answer from memory hold up all others.
-const THREADS: usize = 2;
 
 /// How the file system appears to the system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,30 +20,36 @@ pub struct Options {
     pub read_only: bool,
 }
 
-/// A mounted file system.
+/// Whether the connection was served before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// Not yet.
+    Fresh,
+    /// By another process, which may have left requests unanswered.
+    TakenOver,
+}
+
+/// A file system that is served.
 pub struct Session {
     thread: JoinHandle<io::Result<()>>,
 }
 
 impl Session {
-    /// Mounts `vfs` on `dir`; it serves when this returns.
+    /// Serves `vfs` on the device of a [`Connection`](crate::fuse::Connection).
     ///
     /// # Errors
-    /// What the system answers to `mount`.
-    pub fn mount(vfs: Arc<Vfs>, dir: &Path, runtime: Handle, options: &Options) -> io::Result<Self> {
-        let mut config = Config::default();
-        config.mount_options = vec![
-            MountOption::FSName(options.fs_name.clone()),
-            MountOption::Subtype("brigade".into()),
-            MountOption::DefaultPermissions,
-            MountOption::NoSuid,
-            MountOption::NoDev,
-            if options.read_only { MountOption::RO } else { MountOption::RW },
-        ];
-        config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
-        config.n_threads = Some(THREADS);
-        config.clone_fd = true;
-        let session = fuser::Session::new(Ops::new(vfs, runtime), dir, &config)?;
+    /// When the system has no thread or descriptor for it.
+    pub fn serve(
+        vfs: Arc<Vfs>,
+        device: &OwnedFd,
+        begin: Begin,
+        runtime: Handle,
+        options: &Options,
+    ) -> io::Result<Self> {
+        let session = connection::greeted(Ops::new(vfs, runtime), device, options)?;
+        if begin == Begin::TakenOver {
+            connection::ask_again(device)?;
+        }
         let thread = std::thread::Builder::new().name("fuse".into()).spawn(move || session.run())?;
         Ok(Self { thread })
     }

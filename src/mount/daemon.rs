@@ -1,12 +1,16 @@
-//! The life of a mount process: build, mount, serve until the end, take down. What the end is made of is decided by
-//! `shutdown.rs`; this file performs it.
+//! The life of a process that serves a mount: build, take the connection, serve until the end, take down. What the end is
+//! made of is decided by `shutdown.rs`; this file performs it.
 
 use crate::fuse;
+use crate::fuse::Begin;
 use crate::fuse::Session;
 use crate::mount::control::Connection;
 use crate::mount::control::Listener;
 use crate::mount::control::Reply;
 use crate::mount::control::Request;
+use crate::mount::link::Link;
+use crate::mount::link::News;
+use crate::mount::link::Order;
 use crate::mount::mountpoint;
 use crate::mount::mountpoint::Refused;
 use crate::mount::plan::Plan;
@@ -18,19 +22,21 @@ use crate::mount::shutdown::Lossy;
 use crate::mount::shutdown::Refusal;
 use crate::mount::shutdown::Shutdown;
 use crate::mount::shutdown::Unmounted;
-use crate::mount::source::Source;
+use crate::mount::signals::Signals;
 use crate::mount::stack::Stack;
 use crate::mount::table;
 use crate::vfs::Failure;
 use crate::vfs::Vfs;
+use crate::vfs::known::Known;
+use crate::vfs::notes::Notes;
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::signal::unix::Signal;
-use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -45,20 +51,9 @@ const UNMOUNT_PAUSE: Duration = Duration::from_millis(100);
 /// Why there is no mount, or how it ended badly. Each is one line for the user.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The mount point.
-    #[error("{0}")]
-    Mountpoint(#[from] mountpoint::Error),
     /// The layers below.
     #[error("{0}")]
     Stack(#[from] reach::Error),
-    /// The kernel or fusermount3.
-    #[error("cannot mount on {}: {cause}; FUSE needs /dev/fuse, and without root the package fuse3", dir.display())]
-    Fuse {
-        /// The mount point.
-        dir: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
     /// The process itself.
     #[error("cannot start: {0}")]
     Start(io::Error),
@@ -67,47 +62,67 @@ pub enum Error {
     Lost(PathBuf),
 }
 
-/// Mounts, calls `ready` once the mount serves, and returns when it has ended.
+/// Serves the mount that the process at the other end of `link` keeps, calls `ready` once it does, and returns when the mount
+/// has ended.
 ///
 /// # Errors
-/// When it could not be mounted, `ready` failed, or it ended without having stored everything.
-pub fn run(plan: &Plan, ready: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
+/// When it could not be served, or it ended without having stored everything.
+pub fn run(plan: &Plan, link: &Link, ready: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
     let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, WORKERS_MAX);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(workers).enable_all().build().map_err(Error::Start)?;
-    let result = runtime.block_on(mount_and_serve(plan, ready));
+    let result = runtime.block_on(take_and_serve(plan, link, ready));
     // After a detach, somebody may hold the mount for ever, and a session thread with it; the end of the process frees
     // both.
     runtime.shutdown_background();
     result
 }
 
-async fn mount_and_serve(plan: &Plan, ready: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
-    let mut signals = Signals::new().map_err(Error::Start)?;
-    let stale = |source: &str| tracing::warn!(source, dir = %plan.dir.display(), "detached a stale mount");
-    let dir = mountpoint::prepare(&plan.dir, stale)?;
-    if let Source::Local { data } = &plan.source {
-        outside(data, &dir)?;
-    }
-    let stack = tokio::select! {
-        stack = Stack::open(plan) => stack?,
-        () = signals.next() => return Err(Error::Start(io::ErrorKind::Interrupted.into())),
+/// What another process that served the mount has left.
+pub struct Inheritance {
+    /// Whether there was one.
+    pub begin: Begin,
+    /// What the kernel holds of it.
+    pub known: Known,
+    /// Where that is kept.
+    pub notes: Arc<Notes>,
+}
+
+async fn take_and_serve(plan: &Plan, link: &Link, ready: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
+    let signals = Signals::new().map_err(Error::Start)?;
+    let (dir, inheritance) = told_to_prepare(link).map_err(Error::Start)?;
+    let stack = Stack::open(plan, &inheritance).await?;
+    // Where it was started from must not stay busy.
+    let prepared = std::env::set_current_dir("/").and_then(|()| told_to_serve(link));
+    let device = match prepared {
+        Ok(device) => device,
+        Err(cause) => {
+            stack.close().await;
+            return Err(Error::Start(cause));
+        }
     };
+    // Before anything is answered: whoever waits for an answer may then ask here.
+    let (requests, listening) = listen(plan, &dir);
     let options = fuse::Options { fs_name: plan.source.to_string(), ..plan.fuse.clone() };
-    let session = match Session::mount(Arc::clone(&stack.vfs), &dir, Handle::current(), &options) {
+    let begin = inheritance.begin;
+    let session = Session::serve(Arc::clone(&stack.vfs), &device, begin, Handle::current(), &options);
+    drop(device);
+    let started = session.and_then(|session| {
+        ready()?;
+        link.send(&News::Serving, None)?;
+        Ok(session)
+    });
+    let session = match started {
         Ok(session) => session,
         Err(cause) => {
             stack.close().await;
-            return Err(Error::Fuse { dir, cause });
+            return Err(Error::Start(cause));
         }
     };
-    let (requests, listening) = listen(plan, &dir);
-    if let Err(cause) = ready() {
-        // The one who waits for it is gone, so nobody would know of this mount.
-        tracing::error!(%cause, "nobody waits for this mount any more");
-        signals.pretend();
+    match begin {
+        Begin::Fresh => tracing::info!(source = %plan.source, dir = %dir.display(), "mounted"),
+        Begin::TakenOver => tracing::info!(source = %plan.source, dir = %dir.display(), "goes on serving the mount"),
     }
-    tracing::info!(source = %plan.source, dir = %dir.display(), "mounted");
     let serving = Serving::new(Arc::clone(&stack.vfs), dir.clone());
     let (ending, asker) = serving.until_the_end(session, signals, requests).await;
     if let Some(listening) = listening {
@@ -121,19 +136,31 @@ async fn mount_and_serve(plan: &Plan, ready: impl FnOnce() -> io::Result<()>) ->
         asker.reply(Reply::Unmounted);
         asker.finish().await;
     }
+    // One who keeps the mount no longer has ended with it.
+    let _ = link.send(&News::Ended { clean: ending == Ending::Clean }, None);
     match ending {
         Ending::Clean => Ok(()),
         Ending::Lost => Err(Error::Lost(dir)),
     }
 }
 
-// Behind the mount the backend would wait for itself.
-fn outside(data: &Path, dir: &Path) -> Result<(), mountpoint::Error> {
-    let real = data.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
-    if real.is_some_and(|real| real.starts_with(dir)) {
-        return Err(mountpoint::Error::DataInside { data: data.to_owned(), dir: dir.to_owned() });
+fn told_to_prepare(link: &Link) -> io::Result<(PathBuf, Inheritance)> {
+    match link.receive()? {
+        Some((Order::Prepare { dir, taken_over }, Some(file))) => {
+            let (notes, known) = Notes::open(File::from(file))?;
+            let begin = if taken_over { Begin::TakenOver } else { Begin::Fresh };
+            Ok((dir, Inheritance { begin, known, notes }))
+        }
+        Some(_) | None => Err(io::ErrorKind::BrokenPipe.into()),
     }
-    Ok(())
+}
+
+fn told_to_serve(link: &Link) -> io::Result<OwnedFd> {
+    link.send(&News::Prepared, None)?;
+    match link.receive()? {
+        Some((Order::Serve, Some(device))) => Ok(device),
+        Some(_) | None => Err(io::ErrorKind::BrokenPipe.into()),
+    }
 }
 
 // Without a socket the mount works and can be unmounted by the system's means, which drain as well.
@@ -150,32 +177,6 @@ fn listen(plan: &Plan, dir: &Path) -> (mpsc::Receiver<(Request, Connection)>, Op
             tracing::warn!(%cause, %place, "no control socket: `brigade umount` will not find this mount, use `umount`");
             (receiver, None)
         }
-    }
-}
-
-struct Signals {
-    streams: [Signal; 3],
-    pretended: bool,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        let stream = tokio::signal::unix::signal;
-        let streams =
-            [stream(SignalKind::terminate())?, stream(SignalKind::interrupt())?, stream(SignalKind::hangup())?];
-        Ok(Self { streams, pretended: false })
-    }
-
-    fn pretend(&mut self) {
-        self.pretended = true;
-    }
-
-    async fn next(&mut self) {
-        if std::mem::take(&mut self.pretended) {
-            return;
-        }
-        let [terminate, interrupt, hangup] = &mut self.streams;
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {}, _ = hangup.recv() => {} }
     }
 }
 
@@ -216,7 +217,7 @@ impl Serving {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let event = tokio::select! {
-                () = signals.next() => Some(Event::Signal),
+                _ = signals.next() => Some(Event::Signal),
                 Some((request, connection)) = requests.recv() => self.on_request(request, connection),
                 Some(happened) = self.happened.recv() => self.on_happened(happened),
                 () = hung_up(&mut self.asker) => { self.asker = None; Some(Event::AskerGone) }

@@ -1,9 +1,11 @@
 //! Builds the layers of one mount, from the store at the bottom to the file system, and takes them down again.
 
+use crate::fuse::Begin;
 use crate::journal::uploads;
 use crate::journal::uploads::Leftovers;
 use crate::journal::uploads::Uploads;
 use crate::mount::check;
+use crate::mount::daemon::Inheritance;
 use crate::mount::plan::Plan;
 use crate::mount::reach::Error;
 use crate::mount::reach::Reached;
@@ -28,18 +30,21 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Builds everything below the kernel and checks that the store can be used.
+    /// Builds everything below the kernel. For a new mount checks that the store can be used; one that others have used
+    /// before goes on, and waits for a store that is away.
     ///
     /// # Errors
     /// When a local source cannot be served, or the store cannot be used.
-    pub async fn open(plan: &Plan) -> Result<Self, Error> {
+    pub async fn open(plan: &Plan, inheritance: &Inheritance) -> Result<Self, Error> {
         if let Some(dir) = plan.vfs.journal_dir.as_deref().filter(|_| !plan.vfs.read_only) {
             Disk::new(dir).check().map_err(|cause| Error::Journal { dir: dir.to_owned(), cause })?;
         }
         let reached = Reached::open(&plan.source, &plan.endpoint).await?;
         let mut client = reached.client(None)?;
         // Unlayered: a person waits, and hears at once what a retry would hide.
-        check::usable(&client, &plan.vfs.prefix, &reached.place).await.map_err(Error::Store)?;
+        if inheritance.begin == Begin::Fresh {
+            check::usable(&client, &plan.vfs.prefix, &reached.place).await.map_err(Error::Store)?;
+        }
         if let Some(facts) = facts_found(&reached, plan).await? {
             client = reached.client(Some(facts))?;
         }
@@ -58,7 +63,8 @@ impl Stack {
         if let Some(leftovers) = leftovers {
             tokio::spawn(clean_up(leftovers, Arc::clone(&store)));
         }
-        let vfs = Vfs::new(store, plan.vfs.clone(), tokio::runtime::Handle::current());
+        let Inheritance { notes, known, .. } = inheritance;
+        let vfs = Vfs::going_on(store, plan.vfs.clone(), tokio::runtime::Handle::current(), notes, known);
         if !plan.vfs.read_only
             && let Err(error) = vfs.clean_up().await
         {

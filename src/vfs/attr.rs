@@ -16,6 +16,8 @@ use crate::vfs::spelling::parse_octal_mode;
 use crate::vfs::spelling::parse_time;
 use crate::vfs::spelling::unescape;
 use crate::vfs::xattr;
+use serde::Deserialize;
+use serde::Serialize;
 use std::borrow::Cow;
 use std::time::SystemTime;
 
@@ -23,7 +25,7 @@ use std::time::SystemTime;
 pub const PERMISSION_MASK: u32 = 0o7777;
 
 /// What kind of file it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// A regular file.
     File,
@@ -43,7 +45,7 @@ pub enum Kind {
 
 /// Major and minor number of a device as the kernel packs them into 32 bits (`new_encode_dev` of Linux): 12 bits of the
 /// one and 20 of the other. The C library's `dev_t` is the same number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceNumber(pub u32);
 
 impl Kind {

@@ -54,7 +54,7 @@ impl Vfs {
     /// # Errors
     /// Why they are not.
     pub async fn fsyncdir(&self, id: InodeId) -> Result<()> {
-        let directory = self.directory(id)?;
+        let directory = self.directory_to_change(id).await?;
         self.store_attributes(&directory).await?;
         self.store_touched(&directory).await
     }
@@ -141,8 +141,7 @@ impl Vfs {
             let posix = if self.keeps_attributes() { posix } else { state.posix(true) };
             state.headers = KnownHeaders::of(inode.kind, sent);
             state.attr.size = version.size;
-            state.version = Some(version.clone());
-            state.stream = None;
+            state.committed(version.clone());
             (state.exclusive, state.follows, state.covers) = (false, None, false);
             state.kept = None;
             state.aliases.clear();

@@ -58,6 +58,7 @@ impl Vfs {
 
     /// As [`draft`](Self::draft), for a caller that holds `changing`. `None`: the version must be committed before.
     pub(super) async fn draft_locked(&self, inode: &Arc<Inode>, wanted: Wanted) -> Result<Option<Draft>> {
+        self.recall(inode).await?;
         let (draft, version) = {
             let state = inode.state();
             if let Some(broken) = &state.broken {
@@ -74,7 +75,7 @@ impl Vfs {
                 let follows = base.etag.clone();
                 let draft = self.begin_after(inode, base, wanted).await?;
                 let mut state = inode.state();
-                state.stream = Some(draft.clone());
+                state.begin(draft.clone());
                 state.follows = Some(follows);
                 Ok(Some(draft))
             }

@@ -68,6 +68,9 @@ pub enum Error {
     /// The store takes no more metadata with an object.
     #[error("no room for more metadata of an object")]
     NoRoom,
+    /// The process that had its bytes has crashed.
+    #[error("the process that held what was written has ended, and the bytes with it")]
+    Lost,
     /// The store failed, for good.
     #[error("{0}")]
     Store(Arc<store::Error>),

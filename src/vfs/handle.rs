@@ -6,7 +6,13 @@ use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::inode::Inode;
 use crate::vfs::inode::InodeId;
+use crate::vfs::known::Known;
+use crate::vfs::known::Note;
+use crate::vfs::known::OpenFile;
+use crate::vfs::notes::Notes;
 use crate::vfs::readdir::Cursor;
+use serde::Deserialize;
+use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -17,11 +23,11 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 /// Names an open file or directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct HandleId(pub u64);
 
 /// What an open file may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Access {
     /// Reading only.
     Read,
@@ -103,21 +109,41 @@ enum Handle {
 }
 
 /// All that is open.
-#[derive(Default)]
 pub struct Handles {
-    next: AtomicU64,
+    notes: Arc<Notes>,
+    last: AtomicU64,
     open: RwLock<HashMap<HandleId, Handle>>,
 }
 
 impl Handles {
+    /// None is open, but those that `known` tells of: `file` and `directory` make them again, if they can. Changes go to
+    /// `notes`.
+    pub fn inherited(
+        notes: &Arc<Notes>,
+        known: &Known,
+        file: impl Fn(&OpenFile) -> Option<FileHandle>,
+        directory: impl Fn(InodeId) -> Option<Cursor>,
+    ) -> Self {
+        let files = known.files.iter().map(|(id, open)| (id, file(open).map(|file| Handle::File(Arc::new(file)))));
+        let directories = known.directories.iter().map(|(id, of)| {
+            let cursor = directory(*of).map(tokio::sync::Mutex::new);
+            (id, cursor.map(|cursor| Handle::Directory(Arc::new(cursor))))
+        });
+        let open = files.chain(directories).filter_map(|(id, handle)| Some((*id, handle?))).collect();
+        Self { notes: Arc::clone(notes), last: AtomicU64::new(known.last_handle), open: RwLock::new(open) }
+    }
+
     /// Adds an open file.
     pub fn add_file(&self, handle: FileHandle) -> HandleId {
-        self.add(Handle::File(Arc::new(handle)))
+        let open = OpenFile { id: handle.inode.id, access: handle.access };
+        self.add(Handle::File(Arc::new(handle)), |id| Note::Opened(id, open))
     }
 
     /// Adds an open directory.
     pub fn add_directory(&self, cursor: Cursor) -> HandleId {
-        self.add(Handle::Directory(Arc::new(tokio::sync::Mutex::new(cursor))))
+        let directory = cursor.directory();
+        let cursor = Handle::Directory(Arc::new(tokio::sync::Mutex::new(cursor)));
+        self.add(cursor, |id| Note::OpenedDirectory(id, directory))
     }
 
     /// An open file.
@@ -152,7 +178,7 @@ impl Handles {
 
     /// Closes a file and gives it back, if it was one.
     pub fn remove_file(&self, id: HandleId) -> Option<Arc<FileHandle>> {
-        match self.open.write().expect("no panic happens while handles are locked").remove(&id) {
+        match self.remove(id) {
             Some(Handle::File(file)) => Some(file),
             Some(Handle::Directory(_)) | None => None,
         }
@@ -160,11 +186,17 @@ impl Handles {
 
     /// Closes a directory.
     pub fn remove_directory(&self, id: HandleId) {
-        self.open.write().expect("no panic happens while handles are locked").remove(&id);
+        self.remove(id);
     }
 
-    fn add(&self, handle: Handle) -> HandleId {
-        let id = HandleId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
+    fn remove(&self, id: HandleId) -> Option<Handle> {
+        self.notes.note(&Note::Closed(id));
+        self.open.write().expect("no panic happens while handles are locked").remove(&id)
+    }
+
+    fn add(&self, handle: Handle, note: impl FnOnce(HandleId) -> Note) -> HandleId {
+        let id = HandleId(self.last.fetch_add(1, Ordering::Relaxed) + 1);
+        self.notes.note(&note(id));
         self.open.write().expect("no panic happens while handles are locked").insert(id, handle);
         id
     }

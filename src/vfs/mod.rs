@@ -19,13 +19,16 @@ pub mod error;
 pub mod extended;
 pub mod handle;
 pub mod headers;
+pub mod inherit;
 pub mod inode;
 pub mod io;
 pub mod key;
+pub mod known;
 pub mod length;
 pub mod listing;
 pub mod lookup;
 pub mod make;
+pub mod notes;
 pub mod open;
 pub mod options;
 pub mod plan;
@@ -60,6 +63,8 @@ use crate::vfs::attr::Kind;
 use crate::vfs::attr::Posix;
 use crate::vfs::handle::Handles;
 use crate::vfs::inode::Inode;
+use crate::vfs::known::Known;
+use crate::vfs::notes::Notes;
 use crate::vfs::tree::Tree;
 use crate::writer;
 use crate::writer::disk::Disk;
@@ -102,6 +107,19 @@ impl Vfs {
     /// A tree over `store`. Uploads and fetches run on `runtime`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, options: Options, runtime: Handle) -> Arc<Self> {
+        Self::going_on(store, options, runtime, &Notes::none(), &Known::default())
+    }
+
+    /// As [`new`](Self::new), with all that the kernel holds of another process that served the same mount. What it holds
+    /// of this one goes to `notes`.
+    #[must_use]
+    pub fn going_on(
+        store: Arc<dyn Store>,
+        options: Options,
+        runtime: Handle,
+        notes: &Arc<Notes>,
+        known: &Known,
+    ) -> Arc<Self> {
         let options = Arc::new(options);
         let pool = Pool::new(options.memory_limit);
         // A part that fills more than a quarter of the memory would leave none for the parts beside it.
@@ -115,14 +133,15 @@ impl Vfs {
             disk: options.journal_dir.as_deref().map(Disk::new),
         });
         let reading = reader::stream::Context::new(Arc::clone(&store), pool, runtime.clone());
-        let tree =
-            Tree::new(key::normalize_prefix(&options.prefix), options.default_attr(Kind::Directory, clock::now()));
+        let root = options.default_attr(Kind::Directory, clock::now());
+        let tree = Tree::new(key::normalize_prefix(&options.prefix), root, notes);
+        let handles = inherit::take_over(&tree, notes, known);
         Arc::new_cyclic(|itself| Self {
             itself: Weak::clone(itself),
             store,
             runtime,
             tree: Arc::new(tree),
-            handles: Handles::default(),
+            handles,
             metadata: MetadataCache::new(METADATA_ENTRIES_MAX),
             writing,
             reading,
