@@ -120,6 +120,32 @@ fn a_killed_mount_loses_nothing_that_was_acknowledged() {
     seen.mounted_uploads_are_gone(NO_ORPHANS);
 }
 
+#[test]
+fn a_killed_worker_loses_nothing_that_was_acknowledged() {
+    let seed = seed();
+    let seen = Seen::new(DURABILITY);
+    let (mut acknowledged, mut next) = (Vec::new(), 0);
+    for moment in 0..number("BRIGADE_CRASHES", 10) {
+        let (tell, told) = mpsc::channel();
+        let writing = writer(seen.mounted.path().to_owned(), seed, next, tell);
+        let drawn = seed.wrapping_mul(37).wrapping_add(moment * 7);
+        acknowledged.extend(told.iter().take(usize::try_from(1 + drawn % 5).unwrap()));
+        let from = seen.requests();
+        while seen.requests() < from + drawn % 6 && !writing.is_finished() {
+            thread::yield_now();
+        }
+        seen.mounted.crash_worker();
+        // The file that was being written may fail, or go on if nothing of it was lost; the mount is there all the time.
+        acknowledged.extend(told.iter().take(2));
+        drop(told);
+        let tried = writing.join().unwrap();
+        compare(|name| seen.bytes(name), &acknowledged, tried, seed);
+        compare(|name| fs::read(seen.mounted.join(name)).ok(), &acknowledged, tried, seed);
+        next = tried + 1;
+    }
+    seen.mounted.unmount();
+}
+
 /// The backend as a process of its own.
 struct Served(Child);
 
