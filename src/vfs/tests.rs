@@ -4,6 +4,7 @@ mod attributes;
 mod cost;
 mod files;
 mod harness;
+mod inherited;
 mod lacking;
 mod names;
 mod patches;

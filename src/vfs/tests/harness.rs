@@ -14,6 +14,8 @@ use crate::vfs::handle::Access;
 use crate::vfs::handle::HandleId;
 use crate::vfs::inode::InodeId;
 use crate::vfs::io::Answer;
+use crate::vfs::notes;
+use crate::vfs::notes::Notes;
 use crate::vfs::open::How;
 use crate::vfs::open::Owner;
 use crate::vfs::readdir::Detail;
@@ -23,6 +25,7 @@ use crate::vfs::setattr::Changes;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -50,6 +53,23 @@ impl Mounted {
     pub fn over(store: Arc<Memory>, options: Options) -> Self {
         let shared: Arc<dyn Store> = store.clone();
         Self { store, vfs: Vfs::new(shared, options, Handle::current()) }
+    }
+
+    /// With notes for another process.
+    pub fn noted() -> (Self, File) {
+        let (store, notes) = (Arc::new(Memory::new()), notes::new_file().unwrap());
+        (Self::with_notes(store, &notes), notes)
+    }
+
+    /// Another process that serves the same mount, after this one.
+    pub fn taken_over(&self, notes: &File) -> Self {
+        Self::with_notes(Arc::clone(&self.store), notes)
+    }
+
+    fn with_notes(store: Arc<Memory>, file: &File) -> Self {
+        let shared: Arc<dyn Store> = store.clone();
+        let (notes, known) = Notes::open(file.try_clone().unwrap()).unwrap();
+        Self { store, vfs: Vfs::going_on(shared, Options::default(), Handle::current(), &notes, &known) }
     }
 
     /// Another mount of the same bucket.
