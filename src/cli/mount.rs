@@ -13,10 +13,16 @@ use crate::mount::daemon;
 use crate::mount::link::Link;
 use crate::mount::link::News;
 use crate::mount::plan::Plan;
+use crate::mount::source::Source;
 use crate::mount::supervisor;
+use crate::mount::worker::Paths;
+use crate::mount::worker::Typed;
 use rustix::process::Signal;
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Mounts. `arguments` are those of this command, to start it again with.
 pub fn run(args: &MountArgs, arguments: &[OsString], environment: &Environment) -> Result<(), Failure> {
@@ -24,8 +30,9 @@ pub fn run(args: &MountArgs, arguments: &[OsString], environment: &Environment) 
     if environment.is_worker {
         return serve(args, &plan, environment);
     }
+    let typed = Typed { arguments, paths: paths(args, &plan) };
     if environment.in_background {
-        return in_background(args, &plan, arguments, environment);
+        return in_background(args, &plan, typed, environment);
     }
     let told = format!("mounted {} on {}", plan.source, plan.dir.display());
     if args.foreground {
@@ -34,7 +41,7 @@ pub fn run(args: &MountArgs, arguments: &[OsString], environment: &Environment) 
             line(&told);
             Ok(())
         };
-        return supervisor::run(&plan, arguments, ready).map_err(|why| Failure::Failed(why.to_string()));
+        return supervisor::run(&plan, typed, ready).map_err(|why| Failure::Failed(why.to_string()));
     }
     match background::start(arguments) {
         Ok(Start::Ready) => {
@@ -46,19 +53,14 @@ pub fn run(args: &MountArgs, arguments: &[OsString], environment: &Environment) 
     }
 }
 
-fn in_background(
-    args: &MountArgs,
-    plan: &Plan,
-    arguments: &[OsString],
-    environment: &Environment,
-) -> Result<(), Failure> {
+fn in_background(args: &MountArgs, plan: &Plan, typed: Typed<'_>, environment: &Environment) -> Result<(), Failure> {
     let mut waited_for = true;
     let result = logging::start(&args.log, environment).and_then(|log| {
         let ready = || {
             waited_for = false;
             background::report_ready(log.as_deref())
         };
-        supervisor::run(plan, arguments, ready).map_err(|why| Failure::Failed(why.to_string()))
+        supervisor::run(plan, typed, ready).map_err(|why| Failure::Failed(why.to_string()))
     });
     match result {
         Err(Failure::Usage(why) | Failure::Failed(why)) if waited_for => {
@@ -71,7 +73,7 @@ fn in_background(
 
 // The process that keeps the mount tells why it has failed, if it must be told: this one only reports.
 fn serve(args: &MountArgs, plan: &Plan, environment: &Environment) -> Result<(), Failure> {
-    let link = attach().map_err(|cause| Failure::Failed(format!("cannot serve a mount: {cause}")))?;
+    let link = attach().map(Arc::new).map_err(|cause| Failure::Failed(format!("cannot serve a mount: {cause}")))?;
     let result = logging::start(&args.log, environment).and_then(|log| {
         let ready = || if environment.in_background { background::silence(log.as_deref()) } else { Ok(()) };
         daemon::run(plan, &link, ready).map_err(|why| Failure::Failed(why.to_string()))
@@ -83,6 +85,17 @@ fn serve(args: &MountArgs, plan: &Plan, environment: &Environment) -> Result<(),
         }
         Failure::Told
     })
+}
+
+/// Whether what was typed means the same from anywhere. The mount point does not count: it is handed on.
+fn paths(args: &MountArgs, plan: &Plan) -> Paths {
+    let named = [&args.log.log_file, &args.uploads.journal_dir, &args.uploads.state_dir, &args.store.faults];
+    let source = match &plan.source {
+        Source::Local { .. } => args.source.split_once(':').map(|(_, path)| Path::new(path)),
+        Source::Bucket { .. } => None,
+    };
+    let mut all = named.into_iter().flatten().map(PathBuf::as_path).chain(source);
+    if all.any(Path::is_relative) { Paths::Relative } else { Paths::Absolute }
 }
 
 /// Ties this process to the one that keeps the mount: it ends with it, and hears from it alone of Ctrl-C.

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod attr;
 pub mod connection;
 pub mod errno;
+pub mod gate;
 mod negotiate;
 mod ops;
 mod pool;
@@ -11,6 +12,7 @@ pub mod session;
 pub mod xattr;
 
 pub use connection::Connection;
+pub use gate::Gate;
 pub use session::Begin;
 pub use session::Options;
 pub use session::Session;

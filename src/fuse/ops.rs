@@ -18,6 +18,7 @@ use crate::fuse::attr::how;
 use crate::fuse::attr::node_kind;
 use crate::fuse::attr::open_flags;
 use crate::fuse::attr::time;
+use crate::fuse::gate::Gate;
 use crate::fuse::pool::Pool;
 use crate::fuse::pool::Reply;
 use crate::fuse::pool::refuse;
@@ -82,8 +83,8 @@ pub struct Ops {
 }
 
 impl Ops {
-    pub fn new(vfs: Arc<Vfs>, runtime: Handle) -> Self {
-        Self { vfs, pool: Pool::new(runtime) }
+    pub fn new(vfs: Arc<Vfs>, runtime: Handle, gate: Arc<Gate>) -> Self {
+        Self { vfs, pool: Pool::new(runtime, gate) }
     }
 
     fn vfs(&self) -> Arc<Vfs> {
@@ -267,7 +268,7 @@ impl Filesystem for Ops {
             || self.vfs.read(handle(fh), offset, size),
             |reply, answer| match answer {
                 Answer::Now(bytes) => reply.data(&bytes),
-                Answer::Later(work) => self.pool.run("read", reply, work, |reply, bytes| reply.data(&bytes)),
+                Answer::Later(work) => self.pool.run_later("read", reply, work, |reply, bytes| reply.data(&bytes)),
             },
         );
     }
@@ -298,7 +299,9 @@ impl Filesystem for Ops {
             },
             |reply, answer| match answer {
                 Answer::Now(()) => reply.written(written),
-                Answer::Later(work) => self.pool.run("write", reply, work, move |reply, ()| reply.written(written)),
+                Answer::Later(work) => {
+                    self.pool.run_later("write", reply, work, move |reply, ()| reply.written(written))
+                }
             },
         );
     }
@@ -379,8 +382,11 @@ impl Filesystem for Ops {
     }
 
     fn releasedir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
-        self.vfs.releasedir(handle(fh));
-        reply.ok();
+        let close = || {
+            self.vfs.releasedir(handle(fh));
+            Ok(())
+        };
+        self.pool.run_now("releasedir", reply, close, answer_empty);
     }
 
     fn fsyncdir(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
@@ -430,7 +436,13 @@ impl Filesystem for Ops {
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
         let name_max = u32::try_from(NAME_BYTES_MAX).expect("a small constant");
-        reply.statfs(BLOCKS, BLOCKS, BLOCKS, FILES, FILES, BLOCK_BYTES, name_max, BLOCK_BYTES);
+        // Through the pool, though it needs nothing: its answer tells that the mount is served.
+        self.pool.run_now(
+            "statfs",
+            reply,
+            || Ok(()),
+            |reply, ()| reply.statfs(BLOCKS, BLOCKS, BLOCKS, FILES, FILES, BLOCK_BYTES, name_max, BLOCK_BYTES),
+        );
     }
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {

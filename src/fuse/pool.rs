@@ -6,11 +6,14 @@
 use crate::base::clock;
 use crate::fuse::errno::errno;
 use crate::fuse::errno::is_remarkable;
+use crate::fuse::gate::Gate;
+use crate::fuse::gate::Pass;
 use crate::vfs::Error;
 use crate::vfs::Result;
 use fuser::Errno;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
@@ -38,6 +41,7 @@ replies!(
     fuser::ReplyEmpty,
     fuser::ReplyEntry,
     fuser::ReplyOpen,
+    fuser::ReplyStatfs,
     fuser::ReplyWrite,
     fuser::ReplyXattr,
 );
@@ -45,17 +49,40 @@ replies!(
 /// Runs the work of requests.
 pub struct Pool {
     runtime: Handle,
+    gate: Arc<Gate>,
 }
 
 impl Pool {
-    /// A pool whose waiting requests live on `runtime`.
-    pub fn new(runtime: Handle) -> Self {
-        Self { runtime }
+    /// A pool whose waiting requests live on `runtime`, and pass `gate` before anything is done for them.
+    pub fn new(runtime: Handle, gate: Arc<Gate>) -> Self {
+        Self { runtime, gate }
     }
 
     /// Does `work` and answers with `done`, now if it needs not wait.
     pub fn run<R: Reply, T: Send + 'static>(
         &self,
+        request: &'static str,
+        reply: R,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        done: impl FnOnce(R, T) + Send + 'static,
+    ) {
+        self.run_inside(self.gate.enter(), request, reply, work, done);
+    }
+
+    /// As [`run`](Self::run), for what [`run_now`](Self::run_now) could not do at once.
+    pub fn run_later<R: Reply, T: Send + 'static>(
+        &self,
+        request: &'static str,
+        reply: R,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        done: impl FnOnce(R, T) + Send + 'static,
+    ) {
+        self.run_inside(self.gate.again(), request, reply, work, done);
+    }
+
+    fn run_inside<R: Reply, T: Send + 'static>(
+        &self,
+        pass: Pass,
         request: &'static str,
         reply: R,
         work: impl Future<Output = Result<T>> + Send + 'static,
@@ -68,6 +95,11 @@ impl Pool {
             Ok(Ok(value)) => done(reply, value),
             Ok(Err(error)) => refuse(request, reply, &error),
             Err(_) => tracing::error!(request, "a handler broke; the program that asked gets EIO"),
+        };
+        // Held until it is answered.
+        let answer = move |reply, outcome| {
+            answer(reply, outcome);
+            drop(pass);
         };
         match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => answer(reply, outcome),
@@ -90,6 +122,7 @@ impl Pool {
         work: impl FnOnce() -> Result<T>,
         done: impl FnOnce(R, T),
     ) {
+        let _pass = self.gate.enter();
         let _context = self.runtime.enter();
         match std::panic::catch_unwind(AssertUnwindSafe(work)) {
             Ok(Ok(value)) => done(reply, value),

@@ -1,6 +1,7 @@
 //! A mounted file system that is served: from its connection to the end of its threads.
 
 use crate::fuse::connection;
+use crate::fuse::gate::Gate;
 use crate::fuse::ops::Ops;
 use crate::vfs::Vfs;
 use std::io;
@@ -32,6 +33,7 @@ pub enum Begin {
 /// A file system that is served.
 pub struct Session {
     thread: JoinHandle<io::Result<()>>,
+    gate: Arc<Gate>,
 }
 
 impl Session {
@@ -46,12 +48,19 @@ impl Session {
         runtime: Handle,
         options: &Options,
     ) -> io::Result<Self> {
-        let session = connection::greeted(Ops::new(vfs, runtime), device, options)?;
+        let gate = Arc::new(Gate::default());
+        let session = connection::greeted(Ops::new(vfs, runtime, Arc::clone(&gate)), device, options)?;
         if begin == Begin::TakenOver {
             connection::ask_again(device)?;
         }
         let thread = std::thread::Builder::new().name("fuse".into()).spawn(move || session.run())?;
-        Ok(Self { thread })
+        Ok(Self { thread, gate })
+    }
+
+    /// Where requests pass.
+    #[must_use]
+    pub fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
     }
 
     /// Waits until it has been unmounted.

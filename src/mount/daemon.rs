@@ -3,11 +3,13 @@
 
 use crate::fuse;
 use crate::fuse::Begin;
+use crate::fuse::Gate;
 use crate::fuse::Session;
 use crate::mount::control::Connection;
 use crate::mount::control::Listener;
 use crate::mount::control::Reply;
 use crate::mount::control::Request;
+use crate::mount::handover;
 use crate::mount::link::Link;
 use crate::mount::link::News;
 use crate::mount::link::Order;
@@ -67,7 +69,7 @@ pub enum Error {
 ///
 /// # Errors
 /// When it could not be served, or it ended without having stored everything.
-pub fn run(plan: &Plan, link: &Link, ready: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
+pub fn run(plan: &Plan, link: &Arc<Link>, ready: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
     let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, WORKERS_MAX);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(workers).enable_all().build().map_err(Error::Start)?;
@@ -88,14 +90,22 @@ pub struct Inheritance {
     pub notes: Arc<Notes>,
 }
 
-async fn take_and_serve(plan: &Plan, link: &Link, ready: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
+/// Why a process serves a mount no longer.
+enum End {
+    /// The mount has ended.
+    Mount(Ending),
+    /// Another process goes on, of this program if one was named.
+    HandedOver(Option<PathBuf>),
+}
+
+async fn take_and_serve(plan: &Plan, link: &Arc<Link>, ready: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
     let signals = Signals::new().map_err(Error::Start)?;
     let (dir, inheritance) = told_to_prepare(link).map_err(Error::Start)?;
     let stack = Stack::open(plan, &inheritance).await?;
     // Where it was started from must not stay busy.
     let prepared = std::env::set_current_dir("/").and_then(|()| told_to_serve(link));
-    let device = match prepared {
-        Ok(device) => device,
+    let (device, can_be_taken_over) = match prepared {
+        Ok(told) => told,
         Err(cause) => {
             stack.close().await;
             return Err(Error::Start(cause));
@@ -105,6 +115,7 @@ async fn take_and_serve(plan: &Plan, link: &Link, ready: impl FnOnce() -> io::Re
     let (requests, listening) = listen(plan, &dir);
     let options = fuse::Options { fs_name: plan.source.to_string(), ..plan.fuse.clone() };
     let begin = inheritance.begin;
+    stack.vfs.take(&inheritance.known).await;
     let session = Session::serve(Arc::clone(&stack.vfs), &device, begin, Handle::current(), &options);
     drop(device);
     let started = session.and_then(|session| {
@@ -123,25 +134,53 @@ async fn take_and_serve(plan: &Plan, link: &Link, ready: impl FnOnce() -> io::Re
         Begin::Fresh => tracing::info!(source = %plan.source, dir = %dir.display(), "mounted"),
         Begin::TakenOver => tracing::info!(source = %plan.source, dir = %dir.display(), "goes on serving the mount"),
     }
-    let serving = Serving::new(Arc::clone(&stack.vfs), dir.clone());
-    let (ending, asker) = serving.until_the_end(session, signals, requests).await;
+    let orders = if can_be_taken_over { orders(link) } else { mpsc::unbounded_channel().1 };
+    let serving = Serving::new(Arc::clone(&stack.vfs), dir.clone(), session.gate(), can_be_taken_over);
+    let (end, asker) = serving.until_the_end(session, signals, requests, orders).await;
     if let Some(listening) = listening {
         // Awaited, for the socket's file to be gone when this process is.
         listening.abort();
         let _ = listening.await;
     }
     stack.close().await;
-    tracing::info!(source = %plan.source, dir = %dir.display(), ?ending, "unmounted");
+    let (reply, news) = match &end {
+        End::Mount(ending) => {
+            tracing::info!(source = %plan.source, dir = %dir.display(), ?ending, "unmounted");
+            (Reply::Unmounted, News::Ended { clean: *ending == Ending::Clean })
+        }
+        End::HandedOver(program) => {
+            tracing::info!(source = %plan.source, dir = %dir.display(), "handed over");
+            (Reply::HandedOver, News::HandedOver(program.clone()))
+        }
+    };
+    // Before anybody hears of it: what this process would say otherwise is that it has crashed.
+    let told = link.send(&news, None);
     if let Some(asker) = asker {
-        asker.reply(Reply::Unmounted);
+        asker.reply(reply);
         asker.finish().await;
     }
-    // One who keeps the mount no longer has ended with it.
-    let _ = link.send(&News::Ended { clean: ending == Ending::Clean }, None);
-    match ending {
-        Ending::Clean => Ok(()),
-        Ending::Lost => Err(Error::Lost(dir)),
+    if let Err(error) = told {
+        tracing::debug!(%error, "the process that keeps the mount is gone");
     }
+    match end {
+        End::Mount(Ending::Lost) => Err(Error::Lost(dir)),
+        End::Mount(Ending::Clean) | End::HandedOver(_) => Ok(()),
+    }
+}
+
+/// Orders to hand over.
+fn orders(link: &Arc<Link>) -> mpsc::UnboundedReceiver<()> {
+    // Unbounded, but orders come one by one from a person.
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let link = Arc::clone(link);
+    std::thread::spawn(move || {
+        while let Ok(Some((order, _))) = link.receive::<Order>() {
+            if order == Order::HandOver && sender.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 fn told_to_prepare(link: &Link) -> io::Result<(PathBuf, Inheritance)> {
@@ -155,10 +194,10 @@ fn told_to_prepare(link: &Link) -> io::Result<(PathBuf, Inheritance)> {
     }
 }
 
-fn told_to_serve(link: &Link) -> io::Result<OwnedFd> {
+fn told_to_serve(link: &Link) -> io::Result<(OwnedFd, bool)> {
     link.send(&News::Prepared, None)?;
     match link.receive()? {
-        Some((Order::Serve, Some(device))) => Ok(device),
+        Some((Order::Serve { can_be_taken_over }, Some(device))) => Ok((device, can_be_taken_over)),
         Some(_) | None => Err(io::ErrorKind::BrokenPipe.into()),
     }
 }
@@ -185,11 +224,23 @@ enum Happened {
     Drained { round: u64, failures: Vec<String> },
     Unmounted(Unmounted),
     SessionEnded(io::Result<()>),
+    HandedOver(Result<(), String>),
+}
+
+/// A handover under way.
+struct Handing {
+    program: Option<PathBuf>,
+    asker: Option<Connection>,
 }
 
 struct Serving {
     vfs: Arc<Vfs>,
     dir: PathBuf,
+    gate: Arc<Gate>,
+    can_be_taken_over: bool,
+    handing: Option<Handing>,
+    /// Whether a signal came meanwhile.
+    signalled: bool,
     shutdown: Shutdown,
     asker: Option<Connection>,
     /// Counts drains; only the one begun last is heard.
@@ -199,10 +250,12 @@ struct Serving {
 }
 
 impl Serving {
-    fn new(vfs: Arc<Vfs>, dir: PathBuf) -> Self {
+    fn new(vfs: Arc<Vfs>, dir: PathBuf, gate: Arc<Gate>, can_be_taken_over: bool) -> Self {
         // Unbounded, but each report answers one action, of which few are under way.
         let (reports, happened) = mpsc::unbounded_channel();
-        Self { vfs, dir, shutdown: Shutdown::default(), asker: None, round: 0, reports, happened }
+        let (handing, signalled, asker) = (None, false, None);
+        let shutdown = Shutdown::default();
+        Self { vfs, dir, gate, can_be_taken_over, handing, signalled, shutdown, asker, round: 0, reports, happened }
     }
 
     async fn until_the_end(
@@ -210,32 +263,45 @@ impl Serving {
         session: Session,
         mut signals: Signals,
         mut requests: mpsc::Receiver<(Request, Connection)>,
-    ) -> (Ending, Option<Connection>) {
+        mut orders: mpsc::UnboundedReceiver<()>,
+    ) -> (End, Option<Connection>) {
         let reports = self.reports.clone();
         std::thread::spawn(move || reports.send(Happened::SessionEnded(session.join())));
         let mut tick = tokio::time::interval(PROGRESS);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let event = tokio::select! {
-                _ = signals.next() => Some(Event::Signal),
+                _ = signals.next() => {
+                    // What comes while it hands over is for the next one, or for this one if it stays.
+                    self.signalled = self.handing.is_some();
+                    (!self.signalled).then_some(Event::Signal)
+                }
                 Some((request, connection)) = requests.recv() => self.on_request(request, connection),
-                Some(happened) = self.happened.recv() => self.on_happened(happened),
+                Some(()) = orders.recv() => { self.hand_over(Handing { program: None, asker: None }); None }
+                Some(happened) = self.happened.recv() => match happened {
+                    Happened::HandedOver(Ok(())) => {
+                        let handing = self.handing.take();
+                        let (program, asker) = handing.map_or((None, None), |handing| (handing.program, handing.asker));
+                        return (End::HandedOver(program), asker);
+                    }
+                    other => self.on_happened(other),
+                },
                 () = hung_up(&mut self.asker) => { self.asker = None; Some(Event::AskerGone) }
                 _ = tick.tick(), if self.asker.is_some() || self.shutdown.is_detached() => self.on_tick(),
             };
             let Some(event) = event else { continue };
             for action in self.shutdown.on_event(&event) {
                 if let Some(ending) = self.perform(action).await {
-                    return (ending, self.asker);
+                    return (End::Mount(ending), self.asker);
                 }
             }
         }
     }
 
     fn on_request(&mut self, request: Request, connection: Connection) -> Option<Event> {
-        let Request::Umount { dir, force } = request;
-        if dir != self.dir {
-            let text = format!("{} is another view of this mount; unmount {}", dir.display(), self.dir.display());
+        let (Request::Umount { dir, .. } | Request::Upgrade { dir, .. }) = &request;
+        if *dir != self.dir {
+            let text = format!("{} is another view of this mount; name {}", dir.display(), self.dir.display());
             connection.reply(Reply::Refused(text));
             return None;
         }
@@ -243,8 +309,43 @@ impl Serving {
             connection.reply(Reply::Refused("it is being unmounted already".to_owned()));
             return None;
         }
-        self.asker = Some(connection);
-        Some(Event::Asked(if force { Lossy::Yes } else { Lossy::No }))
+        if self.handing.is_some() {
+            connection.reply(Reply::Refused("another process is about to go on with it; try again".to_owned()));
+            return None;
+        }
+        match request {
+            Request::Umount { force, .. } => {
+                self.asker = Some(connection);
+                Some(Event::Asked(if force { Lossy::Yes } else { Lossy::No }))
+            }
+            Request::Upgrade { .. } if !self.can_be_taken_over => {
+                let text = "the kernel is older than Linux 6.9; unmount, and mount again";
+                connection.reply(Reply::Refused(text.to_owned()));
+                None
+            }
+            Request::Upgrade { program, .. } => {
+                self.hand_over(Handing { program: Some(program), asker: Some(connection) });
+                None
+            }
+        }
+    }
+
+    fn hand_over(&mut self, handing: Handing) {
+        if self.handing.is_some() || !self.shutdown.accepts_requests() {
+            return;
+        }
+        self.handing = Some(handing);
+        let (vfs, gate, reports) = (Arc::clone(&self.vfs), Arc::clone(&self.gate), self.reports.clone());
+        tokio::spawn(async move { reports.send(Happened::HandedOver(handover::hand_over(&vfs, &gate).await)) });
+    }
+
+    /// It stays; what came meanwhile is to be seen to.
+    fn stays(&mut self, why: String) -> Option<Event> {
+        tracing::warn!(why, "not handed over");
+        if let Some(asker) = self.handing.take().and_then(|handing| handing.asker) {
+            asker.reply(Reply::Refused(why));
+        }
+        std::mem::take(&mut self.signalled).then_some(Event::Signal)
     }
 
     fn on_happened(&mut self, happened: Happened) -> Option<Event> {
@@ -255,6 +356,8 @@ impl Serving {
             }
             Happened::Drained { .. } => None,
             Happened::Unmounted(outcome) => Some(Event::Unmounted(outcome)),
+            Happened::HandedOver(Err(why)) => self.stays(why),
+            Happened::HandedOver(Ok(())) => None,
             Happened::SessionEnded(result) => {
                 if let Err(cause) = result {
                     tracing::error!(%cause, "the connection to the kernel broke");

@@ -42,7 +42,12 @@ pub enum Order {
         taken_over: bool,
     },
     /// Serve; the device comes with it.
-    Serve,
+    Serve {
+        /// Whether another process can take over.
+        can_be_taken_over: bool,
+    },
+    /// End in favour of another process.
+    HandOver,
 }
 
 /// What the one who serves says.
@@ -57,6 +62,8 @@ pub enum News {
         /// Whether everything that was written is in the bucket.
         clean: bool,
     },
+    /// It ends in favour of another process, which is to be of this program.
+    HandedOver(Option<PathBuf>),
     /// It ends, for this reason.
     Failed(String),
 }
@@ -158,7 +165,7 @@ mod tests {
         let (mut reader, mut writer) = io::pipe().unwrap();
         let order = Order::Prepare { dir: "/mnt/a b".into(), taken_over: true };
         keeper.send(&order, Some(reader.as_fd())).unwrap();
-        keeper.send(&Order::Serve, None).unwrap();
+        keeper.send(&Order::HandOver, None).unwrap();
         let (got, descriptor) = server.receive::<Order>().unwrap().unwrap();
         assert_eq!(got, order);
         reader = io::PipeReader::from(descriptor.unwrap());
@@ -168,7 +175,7 @@ mod tests {
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "x");
         let (got, descriptor) = server.receive::<Order>().unwrap().unwrap();
-        assert_eq!((got, descriptor.is_none()), (Order::Serve, true));
+        assert_eq!((got, descriptor.is_none()), (Order::HandOver, true));
         drop(keeper);
         assert!(server.receive::<Order>().unwrap().is_none(), "the other one is gone");
         assert!(server.send(&News::Prepared, None).is_err());

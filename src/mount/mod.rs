@@ -8,6 +8,7 @@ pub mod check;
 pub mod control;
 pub mod daemon;
 pub mod examine;
+pub mod handover;
 pub mod holders;
 pub mod link;
 pub mod mountpoint;

@@ -19,6 +19,7 @@ use crate::store::layers::trace::Counters;
 use crate::store::layers::trace::Traced;
 use crate::store::probe;
 use crate::vfs::Vfs;
+use crate::vfs::known::Known;
 use crate::writer::disk::Disk;
 use std::sync::Arc;
 
@@ -58,7 +59,7 @@ impl Stack {
         // Traced below the retries, so that each attempt is seen.
         let traced = Arc::new(Traced::new(Arc::new(client), Arc::new(Counters::default())));
         // Noted below the retries too: each attempt at an upload may leave one behind.
-        let (noted, leftovers) = remembered(traced, plan);
+        let (noted, leftovers) = remembered(traced, plan, &inheritance.known);
         let store: Arc<dyn Store> = Arc::new(Retry::new(noted, Policy::default()));
         if let Some(leftovers) = leftovers {
             tokio::spawn(clean_up(leftovers, Arc::clone(&store)));
@@ -82,7 +83,7 @@ impl Stack {
 
 /// The store with a memory of its uploads, and what is left of mounts that are gone. A mount without a memory is better
 /// than none.
-fn remembered(store: Arc<dyn Store>, plan: &Plan) -> (Arc<dyn Store>, Option<Leftovers>) {
+fn remembered(store: Arc<dyn Store>, plan: &Plan, known: &Known) -> (Arc<dyn Store>, Option<Leftovers>) {
     if plan.vfs.read_only {
         return (store, None);
     }
@@ -91,7 +92,12 @@ fn remembered(store: Arc<dyn Store>, plan: &Plan) -> (Arc<dyn Store>, Option<Lef
         return (store, None);
     };
     match Uploads::open(&uploads::place(dir, &identity(&plan.source, &plan.endpoint))) {
-        Ok((ledger, leftovers)) => (Arc::new(Noted::new(store, ledger)), Some(leftovers)),
+        Ok((ledger, mut leftovers)) => {
+            for (key, upload) in known.handed.values().filter_map(|writing| writing.stream.upload()) {
+                leftovers.adopt(key, upload);
+            }
+            (Arc::new(Noted::new(store, ledger)), Some(leftovers))
+        }
         Err(error) => {
             tracing::warn!(%error, "uploads are not remembered, so a crash may leave some behind; see --state-dir");
             (store, None)

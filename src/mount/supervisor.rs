@@ -17,10 +17,10 @@ use crate::mount::signals::Signals;
 use crate::mount::source::Source;
 use crate::mount::worker::Event;
 use crate::mount::worker::Launch;
+use crate::mount::worker::Typed;
 use crate::mount::worker::Worker;
 use crate::vfs::notes;
 use rustix::process::Signal;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -28,6 +28,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Instant;
+use tokio::signal::unix;
+use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
 /// Why there is no mount, or how it ended badly. Each is one line for the user.
@@ -65,18 +67,18 @@ pub enum Error {
     },
 }
 
-/// Mounts, calls `ready` once the mount is served, and returns when it has ended. `arguments` are those of this process, to
-/// start others with that serve.
+/// Mounts, calls `ready` once the mount is served, and returns when it has ended. `typed` is what this process was
+/// started with, to start others with that serve.
 ///
 /// # Errors
 /// When it could not be mounted, `ready` failed, or it ended without having stored everything.
-pub fn run(plan: &Plan, arguments: &[OsString], ready: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
+pub fn run(plan: &Plan, typed: Typed<'_>, ready: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
     // On this very thread: those that it starts end with it.
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build().map_err(Error::Start)?;
     runtime.block_on(async {
         let dir = fit(plan)?;
-        let mut mount = Mount::new(plan, arguments, dir).map_err(Error::Start)?;
+        let mut mount = Mount::new(plan, typed, dir).map_err(Error::Start)?;
         mount.keep(ready).await
     })
 }
@@ -105,6 +107,7 @@ struct Mount {
     launch: Launch,
     notes: File,
     signals: Signals,
+    upgrades: unix::Signal,
     restarts: Restarts,
     connection: Option<Connection>,
     worker: Worker,
@@ -112,6 +115,10 @@ struct Mount {
     serving: Option<Instant>,
     /// Whether the mount was served at all.
     served: bool,
+    /// Where this program is, or the one that has replaced it.
+    program: PathBuf,
+    /// Whether the worker is of a program that has not served yet.
+    untried: bool,
     /// The last signal that came.
     signalled: Option<Signal>,
     /// How the worker says that it ends.
@@ -121,9 +128,11 @@ struct Mount {
 }
 
 impl Mount {
-    fn new(plan: &Plan, arguments: &[OsString], dir: PathBuf) -> io::Result<Self> {
+    fn new(plan: &Plan, typed: Typed<'_>, dir: PathBuf) -> io::Result<Self> {
         let signals = Signals::new()?;
-        let launch = Launch::new(arguments, &dir)?;
+        let upgrades = unix::signal(SignalKind::user_defined2())?;
+        let program = std::env::current_exe()?;
+        let launch = Launch::new(&typed, &dir)?;
         // Unbounded, but a worker has few things to tell.
         let (sender, events) = mpsc::unbounded_channel();
         let (notes, worker) = (notes::new_file()?, launch.start(&sender)?);
@@ -139,6 +148,9 @@ impl Mount {
             launch,
             notes,
             signals,
+            upgrades,
+            program,
+            untried: false,
             worker,
             sender,
             events,
@@ -156,13 +168,17 @@ impl Mount {
                     self.worker.signal(signal);
                     continue;
                 }
+                Some(()) = self.upgrades.recv() => {
+                    self.worker.order(&Order::HandOver, None);
+                    continue;
+                }
                 Some(event) = self.events.recv() => event,
             };
             match event {
                 Event::News(News::Prepared) => self.connect().await?,
                 Event::News(News::Serving) => {
                     self.serving = Some(clock::monotonic());
-                    self.served = true;
+                    (self.served, self.untried) = (true, false);
                     if let Some(signal) = self.signalled {
                         // The one before has taken it along.
                         self.worker.signal(signal);
@@ -173,7 +189,10 @@ impl Mount {
                         self.worker.signal(Signal::TERM);
                     }
                 }
-                Event::News(words @ (News::Ended { .. } | News::Failed(_))) => self.last_words = Some(words),
+                Event::News(words @ (News::Ended { .. } | News::HandedOver(_) | News::Failed(_))) => {
+                    // What follows an end is only said of it.
+                    self.last_words.get_or_insert(words);
+                }
                 Event::Exited(status) => {
                     if let Some(ended) = self.after(status).await {
                         return ended;
@@ -185,7 +204,7 @@ impl Mount {
 
     fn prepare(&self) {
         let order = Order::Prepare { dir: self.dir.clone(), taken_over: self.served };
-        self.worker.order(&order, self.notes.as_fd());
+        self.worker.order(&order, Some(self.notes.as_fd()));
     }
 
     /// Hands the connection to the worker; makes it first if there is none.
@@ -201,7 +220,8 @@ impl Mount {
             }
         }
         if let Some(connection) = &self.connection {
-            self.worker.order(&Order::Serve, connection.device());
+            let can_be_taken_over = connection.can_be_taken_over();
+            self.worker.order(&Order::Serve { can_be_taken_over }, Some(connection.device()));
         }
         Ok(())
     }
@@ -213,6 +233,16 @@ impl Mount {
         match words {
             Some(News::Ended { clean: true }) => return Some(Ok(())),
             Some(News::Ended { clean: false }) => return Some(Err(Error::Lost(daemon::Error::Lost(self.dir.clone())))),
+            Some(News::HandedOver(program)) => {
+                let program = program.unwrap_or_else(|| self.program.clone());
+                tracing::info!(program = %program.display(), "another process goes on with the mount");
+                self.launch.change_program(program);
+                self.untried = true;
+                match self.start() {
+                    Ok(()) => return None,
+                    Err(error) => tracing::error!(%error, "cannot start the other program"),
+                }
+            }
             Some(News::Failed(why)) if !self.served => {
                 self.give_back();
                 return Some(Err(Error::Worker(why)));
@@ -222,12 +252,11 @@ impl Mount {
         }
         if !self.served {
             self.give_back();
-            let crashed = || self.crashed(status, "its log may tell why");
-            return Some(Err(if self.signalled.is_some() {
-                Error::Start(io::ErrorKind::Interrupted.into())
-            } else {
-                crashed()
-            }));
+            if self.signalled.is_some() {
+                return Some(Err(Error::Start(io::ErrorKind::Interrupted.into())));
+            }
+            let (dir, why) = (self.dir.display(), "the process that was to serve it ended");
+            return Some(Err(Error::Worker(format!("cannot mount on {dir}: {why} ({status}); its log may tell why"))));
         }
         if !self.connection.as_ref().is_some_and(Connection::can_be_taken_over) {
             self.give_back();
@@ -238,20 +267,25 @@ impl Mount {
                 self.give_back();
                 return Some(Err(self.crashed(status, "so did those that took over; its log may tell why")));
             };
+            if std::mem::take(&mut self.untried) && self.launch.own_program() {
+                tracing::error!("the other program cannot serve this mount; this one goes on");
+            }
             tracing::error!(%status, dir = %self.dir.display(), "the process that served the mount ended; starting another");
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 signal = self.signals.next() => self.signalled = Some(signal),
             }
-            match self.launch.start(&self.sender) {
-                Ok(worker) => {
-                    self.worker = worker;
-                    self.prepare();
-                    return None;
-                }
+            match self.start() {
+                Ok(()) => return None,
                 Err(error) => tracing::error!(%error, "cannot start a process"),
             }
         }
+    }
+
+    fn start(&mut self) -> io::Result<()> {
+        self.worker = self.launch.start(&self.sender)?;
+        self.prepare();
+        Ok(())
     }
 
     fn crashed(&self, status: ExitStatus, advice: &'static str) -> Error {

@@ -36,10 +36,29 @@ pub enum Event {
     Exited(ExitStatus),
 }
 
+/// What the user typed.
+#[derive(Clone, Copy, Debug)]
+pub struct Typed<'a> {
+    /// The program's name and its arguments.
+    pub arguments: &'a [OsString],
+    /// The paths in them.
+    pub paths: Paths,
+}
+
+/// What paths begin at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paths {
+    /// All of them at the root.
+    Absolute,
+    /// Some of them at the current directory.
+    Relative,
+}
+
 /// How workers are started.
 #[derive(Debug)]
 pub struct Launch {
     arguments: Vec<OsString>,
+    program: PathBuf,
     place: Place,
 }
 
@@ -52,19 +71,32 @@ enum Place {
 }
 
 impl Launch {
-    /// With these arguments (the first of which is the program's name) and the current directory, for a mount on `dir`.
+    /// As was typed, for a mount on `dir`.
     ///
     /// # Errors
-    /// When the current directory is gone.
-    pub fn new(arguments: &[OsString], dir: &Path) -> io::Result<Self> {
-        let path = std::env::current_dir()?;
+    /// When the current directory is needed and gone.
+    pub fn new(typed: &Typed<'_>, dir: &Path) -> io::Result<Self> {
+        let path = match typed.paths {
+            Paths::Absolute => PathBuf::from("/"),
+            Paths::Relative => std::env::current_dir()?,
+        };
         // Held only where the mount holds it anyway: a file system must not stay busy for the sake of a path.
         let place = if path.starts_with(dir) {
             Place::Covered(rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
         } else {
             Place::Path(path)
         };
-        Ok(Self { arguments: arguments.to_owned(), place })
+        Ok(Self { arguments: typed.arguments.to_owned(), program: ITSELF.into(), place })
+    }
+
+    /// From now on, workers are of this program.
+    pub fn change_program(&mut self, program: PathBuf) {
+        self.program = program;
+    }
+
+    /// From now on, workers are of the program that this process is; whether they were not before.
+    pub fn own_program(&mut self) -> bool {
+        std::mem::replace(&mut self.program, ITSELF.into()) != Path::new(ITSELF)
     }
 
     /// Starts a worker, and tells `events` what happens with it, its end last. It ends when the thread does that calls
@@ -74,7 +106,7 @@ impl Launch {
     /// When the system has no process for it.
     pub fn start(&self, events: &mpsc::UnboundedSender<Event>) -> io::Result<Worker> {
         let (ours, its) = Link::pair()?;
-        let mut command = Command::new(ITSELF);
+        let mut command = Command::new(&self.program);
         if let [name, rest @ ..] = self.arguments.as_slice() {
             command.arg0(name).args(rest);
         }
@@ -100,7 +132,13 @@ fn hear(link: &Link, mut child: Child, events: &mpsc::UnboundedSender<Event>) {
         match link.receive() {
             Ok(Some((news, _))) => drop(events.send(Event::News(news))),
             Ok(None) => break,
-            Err(error) => tracing::error!(%error, "the process that serves the mount is not understood"),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tracing::error!(%error, "the process that serves the mount is not understood");
+            }
+            Err(error) => {
+                tracing::error!(%error, "the process that serves the mount is not heard");
+                break;
+            }
         }
     }
     match child.wait() {
@@ -118,8 +156,8 @@ pub struct Worker {
 
 impl Worker {
     /// Tells it what to do. One that is gone is told of by its end.
-    pub fn order(&self, order: &Order, descriptor: BorrowedFd<'_>) {
-        if let Err(error) = self.link.send(order, Some(descriptor)) {
+    pub fn order(&self, order: &Order, descriptor: Option<BorrowedFd<'_>>) {
+        if let Err(error) = self.link.send(order, descriptor) {
             tracing::debug!(%error, "the process that serves the mount is gone");
         }
     }

@@ -4,6 +4,7 @@
 //! Written in the form of s3fs; read in the forms of s3fs, s3sync, rclone, geesefs, gcsfuse, gsutil and Amazon's tools.
 
 use crate::store::Metadata;
+use crate::vfs::signed_time;
 use crate::vfs::spelling::TYPE_MASK;
 use crate::vfs::spelling::decode_words;
 use crate::vfs::spelling::format_device;
@@ -74,7 +75,7 @@ impl Kind {
 }
 
 /// Attributes as programs see them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attr {
     /// What it is.
     pub kind: Kind,
@@ -87,10 +88,13 @@ pub struct Attr {
     /// Group.
     pub gid: u32,
     /// Last change of the contents.
+    #[serde(with = "signed_time")]
     pub mtime: SystemTime,
     /// Last change of anything.
+    #[serde(with = "signed_time")]
     pub ctime: SystemTime,
     /// Last access, as far as somebody set it.
+    #[serde(with = "signed_time")]
     pub atime: SystemTime,
 }
 

@@ -6,6 +6,7 @@ use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::inode::Inode;
 use crate::vfs::inode::InodeId;
+use crate::vfs::known;
 use crate::vfs::known::Known;
 use crate::vfs::known::Note;
 use crate::vfs::known::OpenFile;
@@ -81,6 +82,12 @@ impl Writer {
         writer
     }
 
+    /// As another process has left it.
+    #[must_use]
+    pub fn inherited(known: &known::Writer) -> Self {
+        Self { thread: AtomicU32::new(known.thread), process: AtomicU32::new(known.process) }
+    }
+
     /// That thread writes now.
     pub fn is(&self, thread: u32) {
         // What the kernel writes back from a mapped file comes from nobody.
@@ -121,10 +128,10 @@ impl Handles {
     pub fn inherited(
         notes: &Arc<Notes>,
         known: &Known,
-        file: impl Fn(&OpenFile) -> Option<FileHandle>,
+        file: impl Fn(HandleId, &OpenFile) -> Option<FileHandle>,
         directory: impl Fn(InodeId) -> Option<Cursor>,
     ) -> Self {
-        let files = known.files.iter().map(|(id, open)| (id, file(open).map(|file| Handle::File(Arc::new(file)))));
+        let files = known.files.iter().map(|(id, open)| (id, file(*id, open).map(|file| Handle::File(Arc::new(file)))));
         let directories = known.directories.iter().map(|(id, of)| {
             let cursor = directory(*of).map(tokio::sync::Mutex::new);
             (id, cursor.map(|cursor| Handle::Directory(Arc::new(cursor))))
@@ -174,6 +181,19 @@ impl Handles {
         let open = self.read();
         open.values()
             .any(|handle| matches!(handle, Handle::File(file) if file.inode.id == inode && file.access.reads()))
+    }
+
+    /// Notes who writes, for another process.
+    pub fn hand_over(&self) {
+        for (id, handle) in self.read().iter() {
+            let Handle::File(file) = handle else { continue };
+            let writer = known::Writer {
+                wrote: file.wrote.load(Ordering::Relaxed),
+                thread: file.writer.thread.load(Ordering::Relaxed),
+                process: file.writer.process.load(Ordering::Relaxed),
+            };
+            self.notes.note(&Note::Writer(*id, writer));
+        }
     }
 
     /// Closes a file and gives it back, if it was one.

@@ -10,6 +10,7 @@ use crate::vfs::attr::Kind;
 use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::handle::FileHandle;
+use crate::vfs::handle::HandleId;
 use crate::vfs::handle::Handles;
 use crate::vfs::handle::Writer;
 use crate::vfs::inode::Inode;
@@ -35,24 +36,25 @@ pub(super) fn take_over(tree: &Tree, notes: &Arc<Notes>, known: &Known) -> Handl
     });
     for (id, inode) in &known.inodes {
         let Ok(of) = tree.get(*id) else { continue };
-        let dirty = known.dirty.contains(id);
+        let lost = known.is_lost(*id);
         let mut state = of.state();
         state.inherited = true;
         state.gone = !inode.linked;
         // What was written to a file without a name is nowhere: its old contents must not be read instead.
-        if let Some(version) = known.versions.get(id).filter(|_| inode.linked || !dirty) {
+        if let Some(version) = known.versions.get(id).filter(|_| inode.linked || !lost) {
             state.attr.size = version.size;
             state.version = Some(version.clone());
         }
         drop(state);
-        if dirty && inode.linked {
+        if lost && inode.linked {
             let key = tree.key(&of).unwrap_or_default();
             tracing::error!(key, "bytes of this file that were not in the bucket yet are lost; its writers are told");
         }
     }
-    let file = |open: &OpenFile| {
+    let file = |id: HandleId, open: &OpenFile| {
         let inode = tree.get(open.id).ok()?;
-        let lost = known.dirty.contains(&open.id) && open.access.writes();
+        let lost = known.is_lost(open.id) && open.access.writes();
+        let known = known.writers.get(&id);
         let mut state = inode.state();
         if open.access.writes() {
             state.writers += 1;
@@ -66,11 +68,22 @@ pub(super) fn take_over(tree: &Tree, notes: &Arc<Notes>, known: &Known) -> Handl
         Some(FileHandle {
             inode,
             access: open.access,
-            wrote: AtomicBool::new(lost),
-            writer: Writer::default(),
+            wrote: AtomicBool::new(lost || known.is_some_and(|known| known.wrote)),
+            writer: known.map(Writer::inherited).unwrap_or_default(),
             reader: Mutex::new(None),
         })
     };
+    for id in known.inodes.iter().filter(|(_, inode)| !inode.linked).map(|(id, _)| id) {
+        let read = known.files.values().any(|open| open.id == *id && open.access.reads());
+        if !read
+            && !known.hidden.contains_key(id)
+            && let Ok(inode) = tree.get(*id)
+        {
+            // What is written to it has gone nowhere before.
+            let mut state = inode.state();
+            state.unread = true;
+        }
+    }
     let directory = |id| tree.get(id).ok().filter(|inode| inode.kind == Kind::Directory).map(Cursor::new);
     Handles::inherited(notes, known, file, directory)
 }

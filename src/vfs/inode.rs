@@ -14,6 +14,7 @@ use crate::vfs::headers::KnownHeaders;
 use crate::vfs::known::Note;
 use crate::vfs::listing::Listing;
 use crate::vfs::notes::Notes;
+use crate::vfs::signed_time;
 use crate::vfs::xattr;
 use crate::writer::draft::Draft;
 use serde::Deserialize;
@@ -43,6 +44,7 @@ pub struct Version {
     /// Bytes.
     pub size: u64,
     /// When the store wrote it.
+    #[serde(with = "signed_time")]
     pub last_modified: SystemTime,
 }
 

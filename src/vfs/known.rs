@@ -1,11 +1,17 @@
 //! What the kernel holds of a mount, for a process that takes the mount over: inodes by their numbers, open handles, and
 //! which files have bytes that only the process has. Pure: a fold over the notes that [`notes`](crate::vfs::notes) keeps.
 
+use crate::store::ETag;
+use crate::store::Headers;
+use crate::vfs::attr::Attr;
 use crate::vfs::attr::Kind;
 use crate::vfs::handle::Access;
 use crate::vfs::handle::HandleId;
+use crate::vfs::headers::KnownHeaders;
 use crate::vfs::inode::InodeId;
 use crate::vfs::inode::Version;
+use crate::vfs::xattr;
+use crate::writer::stream::Handed;
 use serde::Deserialize;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -45,6 +51,46 @@ pub enum Note {
     Stored(InodeId, Version),
     /// It has none: they were given up, and no handle is left that would have to know.
     Dropped(InodeId),
+    /// The process that has its bytes ends on purpose: here they are.
+    Handed(InodeId, Box<Writing>),
+    /// Likewise, who writes through a handle.
+    Writer(HandleId, Writer),
+    /// All that was handed over has been taken.
+    Taken,
+}
+
+/// A file that is being written, with all that its commit depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writing {
+    /// Its attributes.
+    pub attr: Attr,
+    /// Whether a program has set the time of its last change.
+    pub mtime_set: bool,
+    /// Whether it must not replace an object.
+    pub exclusive: bool,
+    /// The version that it goes on from.
+    pub follows: Option<ETag>,
+    /// Whether the bucket has what another file had under its name.
+    pub covers: bool,
+    /// The headers that its upload was begun with.
+    pub described: Option<Box<Headers>>,
+    /// What is known of the headers of the version before.
+    pub headers: KnownHeaders,
+    /// Extended attributes that the bucket does not have.
+    pub xattrs: xattr::Changes,
+    /// Its bytes, and what was done with them.
+    pub stream: Handed,
+}
+
+/// Who writes through a handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writer {
+    /// Whether anything was written.
+    pub wrote: bool,
+    /// The thread that wrote last.
+    pub thread: u32,
+    /// Its process.
+    pub process: u32,
 }
 
 /// Where an inode hangs.
@@ -93,6 +139,10 @@ pub struct Known {
     pub files: BTreeMap<HandleId, OpenFile>,
     /// Open directories.
     pub directories: BTreeMap<HandleId, InodeId>,
+    /// Files that are being written, as the process handed them over that wrote them.
+    pub handed: BTreeMap<InodeId, Writing>,
+    /// Likewise, who writes.
+    pub writers: BTreeMap<HandleId, Writer>,
     /// The largest number that an inode has had.
     pub last_inode: u64,
     /// The largest number that a handle has had.
@@ -100,6 +150,12 @@ pub struct Known {
 }
 
 impl Known {
+    /// Whether bytes of a file are lost: a process had them, and has not handed them over.
+    #[must_use]
+    pub fn is_lost(&self, id: InodeId) -> bool {
+        self.dirty.contains(&id) && !self.handed.contains_key(&id)
+    }
+
     /// What it is after a change. A note of something that is not known changes nothing.
     pub fn apply(&mut self, note: Note) {
         match note {
@@ -149,6 +205,12 @@ impl Known {
                 self.dirty.remove(&id);
             }
             Note::Dropped(id) => drop(self.dirty.remove(&id)),
+            Note::Handed(id, writing) => drop(self.handed.insert(id, *writing)),
+            Note::Writer(handle, writer) => drop(self.writers.insert(handle, writer)),
+            Note::Taken => {
+                self.handed.clear();
+                self.writers.clear();
+            }
         }
     }
 }

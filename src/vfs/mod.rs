@@ -18,6 +18,7 @@ pub mod drafting;
 pub mod error;
 pub mod extended;
 pub mod handle;
+pub mod handover;
 pub mod headers;
 pub mod inherit;
 pub mod inode;
@@ -40,6 +41,7 @@ pub mod scratch;
 pub mod set_id;
 pub mod setattr;
 pub mod shutdown;
+pub mod signed_time;
 pub mod spelling;
 pub mod touched;
 pub mod transfer;
@@ -85,6 +87,7 @@ pub struct Vfs {
     runtime: Handle,
     tree: Arc<Tree>,
     handles: Handles,
+    notes: Arc<Notes>,
     metadata: MetadataCache<Posix>,
     writing: Arc<writer::stream::Context>,
     reading: Arc<reader::stream::Context>,
@@ -142,6 +145,7 @@ impl Vfs {
             runtime,
             tree: Arc::new(tree),
             handles,
+            notes: Arc::clone(notes),
             metadata: MetadataCache::new(METADATA_ENTRIES_MAX),
             writing,
             reading,

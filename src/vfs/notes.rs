@@ -63,7 +63,7 @@ impl Notes {
     /// Goes on with a file, and answers what the notes in it say.
     ///
     /// # Errors
-    /// When it cannot be read or written.
+    /// When it cannot be read or written, or another version of this program has written what this one does not understand.
     pub fn open(mut file: File) -> io::Result<(Arc<Self>, Known)> {
         let known = read(&file)?;
         // Also takes away what a kill has torn at its end.
@@ -91,7 +91,8 @@ impl Written {
         let frame = encoded(NOTE, note)?;
         file.write_all(&frame)?;
         self.bytes += frame.len() as u64;
-        if self.bytes > REWRITTEN_BYTES_MIN.max(2 * self.whole_bytes) {
+        // What was handed over may be large, and is not needed any more when it is taken.
+        if *note == Note::Taken || self.bytes > REWRITTEN_BYTES_MIN.max(2 * self.whole_bytes) {
             let known = read(file)?;
             (self.whole_bytes, self.bytes) = (rewrite(file, &known)?, 0);
         }
@@ -129,11 +130,11 @@ fn read(file: &File) -> io::Result<Known> {
     let length = usize::try_from(file.metadata()?.len() - begin).map_err(io::Error::other)?;
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, begin)?;
-    Ok(fold(&bytes))
+    fold(&bytes).map_err(io::Error::other)
 }
 
 /// What notes say that begin at a page. After some that were torn only a frame with everything counts.
-fn fold(bytes: &[u8]) -> Known {
+fn fold(bytes: &[u8]) -> postcard::Result<Known> {
     let mut known = Known::default();
     let mut begin = 0;
     while begin < bytes.len() {
@@ -141,27 +142,22 @@ fn fold(bytes: &[u8]) -> Known {
         let first = scan.frames.first().map(|(kind, _)| *kind);
         if begin == 0 || first == Some(WHOLE) {
             for (kind, range) in scan.frames {
-                take(&mut known, kind, &bytes[begin + range.start..begin + range.end]);
+                take(&mut known, kind, &bytes[begin + range.start..begin + range.end])?;
             }
         }
         begin = (begin + scan.good_bytes + 1).next_multiple_of(PAGE_BYTES);
     }
-    known
+    Ok(known)
 }
 
-fn take(known: &mut Known, kind: u32, payload: &[u8]) {
-    // Whole frames of another program version may say what this one does not understand.
-    if kind == NOTE {
-        match postcard::from_bytes(payload) {
-            Ok(note) => known.apply(note),
-            Err(error) => tracing::error!(%error, "a note is not understood"),
-        }
-    } else {
-        match postcard::from_bytes(payload) {
-            Ok(whole) => *known = whole,
-            Err(error) => tracing::error!(%error, "the notes are not understood"),
-        }
+// What another version of this program has noted, and this one does not understand, must not be guessed.
+fn take(known: &mut Known, kind: u32, payload: &[u8]) -> postcard::Result<()> {
+    match kind {
+        NOTE => known.apply(postcard::from_bytes(payload)?),
+        WHOLE => *known = postcard::from_bytes(payload)?,
+        _ => return Err(postcard::Error::DeserializeBadEnum),
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -215,7 +211,7 @@ mod tests {
 
         #[test]
         fn nothing_that_is_read_breaks_it(bytes in vec(any::<u8>(), 0..9000)) {
-            fold(&bytes);
+            let _ = fold(&bytes);
         }
     }
 
@@ -232,9 +228,9 @@ mod tests {
         bytes.resize(usize::try_from(end.next_multiple_of(PAGE_BYTES as u64)).unwrap(), 0);
         let torn = encoded(WHOLE, &folded(&[named(2, "a"), named(3, "b")])).unwrap();
         bytes.extend(&torn[..torn.len() - 1]);
-        assert_eq!(fold(&bytes), folded(&[named(2, "a")]));
+        assert_eq!(fold(&bytes).unwrap(), folded(&[named(2, "a")]));
         bytes.push(*torn.last().unwrap());
-        assert_eq!(fold(&bytes), folded(&[named(2, "a"), named(3, "b")]));
+        assert_eq!(fold(&bytes).unwrap(), folded(&[named(2, "a"), named(3, "b")]));
     }
 
     #[test]

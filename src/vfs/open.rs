@@ -112,6 +112,10 @@ impl Vfs {
         let directory = self.directory_to_change(parent).await?;
         let name = self.new_name(&directory, name)?;
         if let Some(known) = self.tree.child(parent, name) {
+            // One that another process had made, and nobody has stored, is not there.
+            self.recall(&known).await?;
+        }
+        if let Some(known) = self.tree.child(parent, name) {
             // Another program of this host was faster.
             if how.exclusive {
                 return Err(Error::Exists);

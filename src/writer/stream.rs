@@ -3,6 +3,10 @@
 //! One stream is one version of a file: from its first byte to its commit. What comes after a commit is another stream
 //! whose base is the object just committed. It decides nothing; [`upload`](crate::writer::upload) does.
 
+mod handed;
+
+pub use handed::Handed;
+
 use crate::base::pool::Pool;
 use crate::store::Condition;
 use crate::store::ETag;
@@ -22,6 +26,8 @@ use crate::writer::upload::Outcome;
 use crate::writer::upload::Upload;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use serde::Deserialize;
+use serde::Serialize;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -64,7 +70,7 @@ pub enum Written {
 }
 
 /// The object that a stream's bytes follow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Base {
     /// Its key.
     pub key: String,
@@ -166,16 +172,16 @@ impl Stream {
         size: u64,
     ) -> Arc<Self> {
         let upload = Upload::new(context.schedule.clone(), context.in_flight_max, copied);
-        let state = State {
-            unsent: tail.len(),
-            tail,
-            upload,
-            size,
-            condition: Condition::None,
-            key: None,
-            driven: false,
-            refused: None,
-        };
+        let state = State::new(tail, upload, size);
+        Self::with_state(context, destination, base, state)
+    }
+
+    fn with_state(
+        context: Arc<Context>,
+        destination: Arc<dyn Destination>,
+        base: Option<Base>,
+        state: State,
+    ) -> Arc<Self> {
         let state = Mutex::new(state);
         Arc::new(Self { context, destination, base, state, work: Notify::new(), ended: Notify::new() })
     }
@@ -446,6 +452,11 @@ impl Stream {
 }
 
 impl State {
+    fn new(tail: Tail, upload: Upload, size: u64) -> Self {
+        let (condition, unsent) = (Condition::None, tail.len());
+        Self { tail, upload, size, unsent, condition, key: None, driven: false, refused: None }
+    }
+
     fn check(&self) -> Result<(), WriteError> {
         if let Some(refused) = &self.refused {
             return Err(refused.clone());

@@ -1,11 +1,13 @@
-//! The process that serves a mount dies, and another takes over: programs see a pause, and errors only for bytes that were
-//! lost.
+//! The process that serves a mount dies, or ends on purpose, and another takes over: programs see a pause, and errors only
+//! for bytes that were lost.
 
 use crate::files::Seen;
 use crate::files::errno;
 use crate::files::noise;
 use crate::mounted::MountedBucket;
 use rustix::io::Errno;
+use rustix::process::Pid;
+use rustix::process::Signal;
 use std::fs;
 use std::fs::File;
 use std::io::Read;
@@ -14,6 +16,7 @@ use std::io::SeekFrom;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Child;
 use std::process::Command;
@@ -200,11 +203,140 @@ fn many_crashes_are_survived_and_both_processes_end_with_the_mount() {
     assert!(!Path::new(&format!("/proc/{worker}")).exists(), "the one that keeps the mount waits for it");
 }
 
+/// `brigade upgrade`, by the same program.
+#[track_caller]
+fn upgrade(mounted: &MountedBucket) {
+    let before = mounted.worker();
+    let ran = mounted.upgrade();
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{}", mounted.log());
+    assert!(ran.stdout.contains("goes on with"), "{ran:?}");
+    assert_ne!(mounted.worker(), before);
+}
+
+#[test]
+fn an_upgrade_under_load_is_not_noticed() {
+    let seen = Seen::new(&["--part-size", "5MiB"]);
+    let (read, written) = (noise(48 * MIB, 5), noise(64 * MIB, 6));
+    seen.put("read", &read);
+    let mut dd = Command::new("dd")
+        .args(["of=written", "bs=1M", "iflag=fullblock", "status=none"])
+        .current_dir(seen.mounted.path())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = dd.stdin.take().unwrap();
+    let path = seen.mounted.join("read");
+    let mut reading = Command::new("dd")
+        .arg(format!("if={}", path.display()))
+        .args(["bs=64k", "status=none"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = reading.stdout.take().unwrap();
+    let mut got = Vec::new();
+    for (round, piece) in written.chunks(8 * MIB).enumerate() {
+        pipe.write_all(piece).unwrap();
+        (&mut output).take(6 << 20).read_to_end(&mut got).unwrap();
+        if round % 2 == 0 {
+            upgrade(&seen.mounted);
+        }
+        assert_eq!(seen.etag("written"), None, "no half of it is published");
+    }
+    drop(pipe);
+    output.read_to_end(&mut got).unwrap();
+    assert!(dd.wait().unwrap().success() && reading.wait().unwrap().success());
+    assert!(got == read);
+    assert!(seen.bytes("written").unwrap() == written);
+    assert_eq!(seen.uploads(), 0, "each process went on with the upload of the one before");
+    assert!(!seen.mounted.log().contains("are lost"), "{}", seen.mounted.log());
+    let seen = seen.remount();
+    assert_eq!(seen.uploads(), 0);
+    assert!(fs::read(seen.mounted.join("written")).unwrap() == written);
+    seen.mounted.unmount();
+}
+
+#[test]
+fn an_upgrade_takes_files_along_that_are_being_written() {
+    let seen = Seen::new(&[]);
+    seen.put("rewritten", b"old");
+    fs::write(seen.mounted.join("grown"), "begun").unwrap();
+    let file = |name: &str, options: &mut fs::OpenOptions| options.open(seen.mounted.join(name)).unwrap();
+    let rewritten = file("rewritten", File::options().write(true).truncate(true));
+    let grown = file("grown", File::options().append(true));
+    let mut new = file("new", File::options().write(true).create_new(true).mode(0o751));
+    let removed = file("removed", File::options().read(true).write(true).create_new(true));
+    (&rewritten).write_all(b"new, ").unwrap();
+    (&grown).write_all(b", gone on").unwrap();
+    new.write_all(&noise(9 * MIB, 7)).unwrap();
+    (&removed).write_all(b"nameless").unwrap();
+    fs::remove_file(seen.mounted.join("removed")).unwrap();
+    rustix::fs::utimensat(
+        rustix::fs::CWD,
+        seen.mounted.join("rewritten"),
+        &rustix::fs::Timestamps {
+            last_access: rustix::fs::Timespec { tv_sec: 1000, tv_nsec: 0 },
+            last_modification: rustix::fs::Timespec { tv_sec: 1000, tv_nsec: 0 },
+        },
+        rustix::fs::AtFlags::empty(),
+    )
+    .unwrap();
+    upgrade(&seen.mounted);
+    assert_eq!(seen.bytes("rewritten").unwrap(), b"old");
+    assert_eq!(seen.bytes("grown").unwrap(), b"begun");
+    assert_eq!((seen.bytes("new"), new.metadata().unwrap().len()), (None, 9 << 20));
+    assert_eq!(rewritten.metadata().unwrap().mtime(), 1000);
+    let mut bytes = [0; 8];
+    removed.read_exact_at(&mut bytes, 0).unwrap();
+    assert_eq!(&bytes, b"nameless");
+    (&rewritten).write_all(b"and more").unwrap();
+    (&grown).write_all(b", and on").unwrap();
+    new.write_all(b"end").unwrap();
+    drop((rewritten, grown, new, removed));
+    assert_eq!(seen.bytes("rewritten").unwrap(), b"new, and more");
+    assert_eq!(seen.bytes("grown").unwrap(), b"begun, gone on, and on");
+    assert!(seen.bytes("new").unwrap() == [noise(9 * MIB, 7), b"end".to_vec()].concat());
+    let seen = seen.remount();
+    assert_eq!(fs::metadata(seen.mounted.join("new")).unwrap().mode() & 0o777, 0o751);
+    assert_eq!(seen.keys(), ["grown", "new", "rewritten"]);
+    seen.mounted.unmount();
+}
+
+#[test]
+fn a_crash_after_an_upgrade_loses_only_what_was_not_stored() {
+    let seen = Seen::new(&[]);
+    let mut file = File::create(seen.mounted.join("file")).unwrap();
+    file.write_all(b"text").unwrap();
+    upgrade(&seen.mounted);
+    seen.mounted.crash_worker();
+    assert_eq!(errno(&file.sync_all().unwrap_err()), Errno::IO, "it was handed over once, and not twice");
+    drop(file);
+    assert!(!seen.mounted.join("file").exists());
+    seen.mounted.unmount();
+}
+
+#[test]
+fn a_signal_upgrades_as_well() {
+    let seen = Seen::new(&[]);
+    let before = seen.mounted.worker();
+    let mut file = File::create(seen.mounted.join("file")).unwrap();
+    file.write_all(b"be").unwrap();
+    let keeper = Pid::from_raw(seen.mounted.pid().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(keeper, Signal::USR2).unwrap();
+    while seen.mounted.worker() == before {
+        thread::yield_now();
+    }
+    file.write_all(b"gun").unwrap();
+    drop(file);
+    assert_eq!(seen.bytes("file").unwrap(), b"begun");
+    seen.mounted.unmount();
+}
+
 #[test]
 fn a_mount_whose_keeper_dies_is_served_by_nobody() {
     let data = TempDir::new().unwrap();
     let mut mounted = MountedBucket::local(data.path(), &[]);
     fs::write(mounted.join("file"), "text").unwrap();
     mounted.crash();
-    assert_eq!(errno(&fs::read_dir(mounted.path()).unwrap_err()), Errno::NOTCONN);
+    let why = errno(&fs::read_dir(mounted.path()).unwrap_err());
+    assert!(matches!(why, Errno::NOTCONN | Errno::CONNABORTED), "{why}");
 }

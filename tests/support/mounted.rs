@@ -71,6 +71,11 @@ impl MountedBucket {
         program::run(program::brigade(self.home.path()).arg("umount").arg(&self.dir).args(options))
     }
 
+    /// `brigade upgrade`, whatever comes of it.
+    pub fn upgrade(&self) -> program::Ran {
+        program::run(program::brigade(self.home.path()).arg("upgrade").arg(&self.dir))
+    }
+
     /// Unmounts as a user does, and asserts that everything is stored.
     #[track_caller]
     pub fn unmount(mut self) {

@@ -1,3 +1,5 @@
+//! What notes add up to.
+
 use super::*;
 use crate::store::ETag;
 use std::time::SystemTime;

@@ -66,6 +66,14 @@ impl Mounted {
         Self::with_notes(Arc::clone(&self.store), notes)
     }
 
+    /// Likewise, one that goes on with what this one has handed over.
+    pub async fn taken_over_whole(&self, notes: &File) -> Self {
+        let (_, known) = Notes::open(notes.try_clone().unwrap()).unwrap();
+        let next = self.taken_over(notes);
+        next.vfs.take(&known).await;
+        next
+    }
+
     fn with_notes(store: Arc<Memory>, file: &File) -> Self {
         let shared: Arc<dyn Store> = store.clone();
         let (notes, known) = Notes::open(file.try_clone().unwrap()).unwrap();

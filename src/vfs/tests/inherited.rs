@@ -5,6 +5,8 @@ use crate::vfs::Error;
 use crate::vfs::inode::InodeId;
 use crate::vfs::setattr::Changes;
 use std::ffi::OsStr;
+use std::time::Duration;
+use std::time::UNIX_EPOCH;
 
 #[tokio::test]
 async fn numbers_mean_the_same() {
@@ -128,4 +130,77 @@ async fn files_without_a_name_and_moved_directories_keep_their_numbers() {
     assert!(after.store.keys().iter().all(|key| !key.contains("unlinked")), "its last close has removed it");
     after.vfs.forget(file, u64::MAX);
     assert!(after.vfs.getattr(InodeId(file.0 + 100)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_new_file_that_nobody_was_told_of_is_made_again() {
+    let (mounted, notes) = Mounted::noted();
+    let lost = mounted.create("file").await.unwrap();
+    let after = mounted.taken_over(&notes);
+    let (directory, name) = after.place("file").await.unwrap();
+    let (_, opened) = after.vfs.create(directory, name, OWNER, EXCLUSIVE).await.unwrap();
+    after.write_at(opened.handle, 0, b"text").await.unwrap();
+    after.close(opened.handle).await.unwrap();
+    assert!(matches!(after.write_at(lost, 0, b"x").await, Err(Error::Lost)));
+    assert_eq!(after.read("file").await.unwrap(), b"text");
+}
+
+#[tokio::test]
+async fn what_is_being_written_is_handed_over_once() {
+    let (mounted, notes) = Mounted::noted();
+    mounted.write("grown", b"old").await.unwrap();
+    let grown = mounted.open("grown", BOTH).await.unwrap();
+    mounted.append(grown, b" and new").await.unwrap();
+    let new = mounted.create("new").await.unwrap();
+    mounted.write_at(new, 0, b"text").await.unwrap();
+    let early = UNIX_EPOCH - Duration::from_secs(1000);
+    let changes = Changes { permissions: Some(0o711), mtime: Some(early), ..Changes::default() };
+    let id = mounted.inode("new").await.unwrap();
+    mounted.vfs.setattr(id, Some(new), changes).await.unwrap();
+    assert_eq!(mounted.vfs.in_the_way(), None);
+    mounted.vfs.hand_over().await.unwrap();
+    let after = mounted.taken_over_whole(&notes).await;
+    assert_eq!(mounted.store.keys(), ["grown"], "nothing is published early");
+    let entry = after.vfs.getattr(id).await.unwrap();
+    assert_eq!((entry.attr.permissions, entry.attr.mtime, entry.attr.size), (0o711, early, 4));
+    assert_eq!(after.names("").await, ["grown", "new"]);
+    after.append(grown, b", too").await.unwrap();
+    after.close(grown).await.unwrap();
+    after.close(new).await.unwrap();
+    assert_eq!(after.read("grown").await.unwrap(), b"old and new, too");
+    let other = after.again();
+    let stored = other.vfs.getattr(other.inode("new").await.unwrap()).await.unwrap();
+    assert_eq!((stored.attr.permissions, stored.attr.mtime), (0o711, early));
+}
+
+#[tokio::test]
+async fn a_crash_after_a_handover_takes_nothing_twice() {
+    let (mounted, notes) = Mounted::noted();
+    let handle = mounted.create("file").await.unwrap();
+    mounted.write_at(handle, 0, b"text").await.unwrap();
+    mounted.vfs.hand_over().await.unwrap();
+    let after = mounted.taken_over_whole(&notes).await;
+    after.write_at(handle, 4, b" that is lost").await.unwrap();
+    let last = after.taken_over_whole(&notes).await;
+    assert!(matches!(last.vfs.flush(handle, 0).await, Err(Error::Lost)));
+    assert!(last.store.keys().is_empty());
+    // One who wanted to hand over, and stays, has lost nothing but by a crash.
+    let (mounted, notes) = Mounted::noted();
+    let handle = mounted.create("file").await.unwrap();
+    mounted.vfs.hand_over().await.unwrap();
+    mounted.vfs.stay();
+    mounted.write_at(handle, 0, b"text").await.unwrap();
+    let after = mounted.taken_over_whole(&notes).await;
+    assert!(matches!(after.vfs.flush(handle, 0).await, Err(Error::Lost)));
+}
+
+#[tokio::test]
+async fn a_file_that_is_changed_here_and_there_is_in_the_way() {
+    let (mounted, _notes) = Mounted::noted();
+    mounted.write("file", b"text").await.unwrap();
+    let handle = mounted.open("file", BOTH).await.unwrap();
+    mounted.write_at(handle, 0, b"T").await.unwrap();
+    assert_eq!(mounted.vfs.in_the_way().as_deref(), Some("file"));
+    mounted.close(handle).await.unwrap();
+    assert_eq!(mounted.vfs.in_the_way(), None);
 }
