@@ -99,9 +99,17 @@ enum End {
 }
 
 async fn take_and_serve(plan: &Plan, link: &Arc<Link>, ready: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
-    let signals = Signals::new().map_err(Error::Start)?;
+    let mut signals = Signals::new().map_err(Error::Start)?;
     let (dir, inheritance) = told_to_prepare(link).map_err(Error::Start)?;
-    let stack = Stack::open(plan, &inheritance).await?;
+    let opening = Stack::open(plan, &inheritance);
+    let stack = match inheritance.begin {
+        Begin::Fresh => tokio::select! {
+            stack = opening => stack?,
+            _ = signals.next() => return Err(Error::Start(io::ErrorKind::Interrupted.into())),
+        },
+        // What programs wait for is served first.
+        Begin::TakenOver => opening.await?,
+    };
     // Where it was started from must not stay busy.
     let prepared = std::env::set_current_dir("/").and_then(|()| told_to_serve(link));
     let (device, can_be_taken_over) = match prepared {

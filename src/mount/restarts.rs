@@ -18,6 +18,12 @@ pub struct Restarts {
 }
 
 impl Restarts {
+    /// How many have died in a row.
+    #[must_use]
+    pub fn in_a_row(&self) -> u32 {
+        self.in_a_row
+    }
+
     /// A process has died that has served for so long. Answers how long to wait before the next one is started; `None` when
     /// there is no hope.
     pub fn died(&mut self, served: Duration) -> Option<Duration> {

@@ -32,6 +32,9 @@ use tokio::signal::unix;
 use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
+/// After so many deaths in a row, the program of an upgrade is given up.
+const DEATHS_OF_ANOTHER_MAX: u32 = 3;
+
 /// Why there is no mount, or how it ended badly. Each is one line for the user.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -121,6 +124,8 @@ struct Mount {
     untried: bool,
     /// The last signal that came.
     signalled: Option<Signal>,
+    /// Whether the worker was told of it.
+    passed_on: bool,
     /// How the worker says that it ends.
     last_words: Option<News>,
     sender: mpsc::UnboundedSender<Event>,
@@ -143,6 +148,7 @@ impl Mount {
             serving: None,
             served: false,
             signalled: None,
+            passed_on: false,
             last_words: None,
             dir,
             launch,
@@ -164,12 +170,15 @@ impl Mount {
         loop {
             let event = tokio::select! {
                 signal = self.signals.next() => {
-                    self.signalled = Some(signal);
+                    (self.signalled, self.passed_on) = (Some(signal), true);
                     self.worker.signal(signal);
                     continue;
                 }
                 Some(()) = self.upgrades.recv() => {
-                    self.worker.order(&Order::HandOver, None);
+                    // One that does not serve yet has nothing to hand over.
+                    if self.serving.is_some() {
+                        self.worker.order(&Order::HandOver, None);
+                    }
                     continue;
                 }
                 Some(event) = self.events.recv() => event,
@@ -179,8 +188,9 @@ impl Mount {
                 Event::News(News::Serving) => {
                     self.serving = Some(clock::monotonic());
                     (self.served, self.untried) = (true, false);
-                    if let Some(signal) = self.signalled {
-                        // The one before has taken it along.
+                    if let Some(signal) = self.signalled.filter(|_| !self.passed_on) {
+                        // The one before has taken it along. A second one would be another wish.
+                        self.passed_on = true;
                         self.worker.signal(signal);
                     }
                     if let Some(Err(cause)) = ready.take().map(|ready| ready()) {
@@ -267,8 +277,9 @@ impl Mount {
                 self.give_back();
                 return Some(Err(self.crashed(status, "so did those that took over; its log may tell why")));
             };
-            if std::mem::take(&mut self.untried) && self.launch.own_program() {
-                tracing::error!("the other program cannot serve this mount; this one goes on");
+            let doubtful = std::mem::take(&mut self.untried) || self.restarts.in_a_row() >= DEATHS_OF_ANOTHER_MAX;
+            if doubtful && self.launch.own_program() {
+                tracing::error!("the program of the upgrade cannot serve this mount; the one before goes on");
             }
             tracing::error!(%status, dir = %self.dir.display(), "the process that served the mount ended; starting another");
             tokio::select! {
@@ -284,6 +295,7 @@ impl Mount {
 
     fn start(&mut self) -> io::Result<()> {
         self.worker = self.launch.start(&self.sender)?;
+        self.passed_on = false;
         self.prepare();
         Ok(())
     }

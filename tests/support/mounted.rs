@@ -142,8 +142,10 @@ fn kill(pid: u32) {
 fn until_ended(pid: u32) {
     let runs = || {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // After the name in brackets; `Z` is one that nobody has asked for yet.
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+        // After the name in brackets; `Z` is one that nobody has asked for yet, or whose other threads still run.
+        let alive = stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']));
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        alive || threads > 1
     };
     while runs() {
         thread::yield_now();
