@@ -36,6 +36,8 @@ pub enum Command {
     Mount(Box<MountArgs>),
     /// Store what is pending, then unmount; fails if anything is not in the bucket
     Umount(UmountArgs),
+    /// Have this program go on with a mount, while programs use it
+    Upgrade(UpgradeArgs),
     /// Serve a directory of data as an S3 endpoint
     Serve(ServeArgs),
     /// See whether a bucket can be mounted, what its store can do, and what to put right
@@ -294,6 +296,13 @@ pub struct UmountArgs {
     /// Give up after this time, such as 30s or 5m, and stay mounted [default: wait]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub timeout: Option<Duration>,
+}
+
+/// `brigade upgrade`.
+#[derive(Debug, Args)]
+pub struct UpgradeArgs {
+    /// The mount point
+    pub dir: PathBuf,
 }
 
 /// `brigade serve`.

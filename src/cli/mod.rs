@@ -11,6 +11,7 @@ pub mod options;
 pub mod resolve;
 mod serve;
 mod umount;
+mod upgrade;
 mod uploads;
 mod usage;
 
@@ -57,6 +58,7 @@ fn dispatch(arguments: &[OsString], environment: &Environment) -> Result<(), Fai
     match &typed.cli.command {
         Command::Mount(args) => mount::run(args, &typed.arguments, environment),
         Command::Umount(args) => umount::run(args, environment),
+        Command::Upgrade(args) => upgrade::run(args, environment),
         Command::Check(args) => check::run(args, environment),
         Command::Serve(args) => serve::run(args, environment),
         Command::Uploads(args) => uploads::run(args, environment),

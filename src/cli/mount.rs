@@ -1,4 +1,5 @@
-//! `brigade mount`: in the foreground, or started again in the background and waited for.
+//! `brigade mount`: in the foreground, or started again in the background and waited for; and once more for the process that
+//! serves the mount.
 
 use crate::cli::Failure;
 use crate::cli::args::MountArgs;
@@ -9,14 +10,29 @@ use crate::cli::resolve::Environment;
 use crate::mount::background;
 use crate::mount::background::Start;
 use crate::mount::daemon;
+use crate::mount::link::Link;
+use crate::mount::link::News;
 use crate::mount::plan::Plan;
+use crate::mount::source::Source;
+use crate::mount::supervisor;
+use crate::mount::worker::Paths;
+use crate::mount::worker::Typed;
+use rustix::process::Signal;
 use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Mounts. `arguments` are those of this command, to start it again with.
 pub fn run(args: &MountArgs, arguments: &[OsString], environment: &Environment) -> Result<(), Failure> {
     let plan = resolve::mount(args, environment)?;
+    if environment.is_worker {
+        return serve(args, &plan, environment);
+    }
+    let typed = Typed { arguments, paths: paths(args, &plan) };
     if environment.in_background {
-        return in_background(args, &plan, environment);
+        return in_background(args, &plan, typed, environment);
     }
     let told = format!("mounted {} on {}", plan.source, plan.dir.display());
     if args.foreground {
@@ -25,7 +41,7 @@ pub fn run(args: &MountArgs, arguments: &[OsString], environment: &Environment) 
             line(&told);
             Ok(())
         };
-        return daemon::run(&plan, ready).map_err(|why| Failure::Failed(why.to_string()));
+        return supervisor::run(&plan, typed, ready).map_err(|why| Failure::Failed(why.to_string()));
     }
     match background::start(arguments) {
         Ok(Start::Ready) => {
@@ -37,14 +53,14 @@ pub fn run(args: &MountArgs, arguments: &[OsString], environment: &Environment) 
     }
 }
 
-fn in_background(args: &MountArgs, plan: &Plan, environment: &Environment) -> Result<(), Failure> {
+fn in_background(args: &MountArgs, plan: &Plan, typed: Typed<'_>, environment: &Environment) -> Result<(), Failure> {
     let mut waited_for = true;
     let result = logging::start(&args.log, environment).and_then(|log| {
         let ready = || {
             waited_for = false;
             background::report_ready(log.as_deref())
         };
-        daemon::run(plan, ready).map_err(|why| Failure::Failed(why.to_string()))
+        supervisor::run(plan, typed, ready).map_err(|why| Failure::Failed(why.to_string()))
     });
     match result {
         Err(Failure::Usage(why) | Failure::Failed(why)) if waited_for => {
@@ -53,4 +69,38 @@ fn in_background(args: &MountArgs, plan: &Plan, environment: &Environment) -> Re
         }
         other => other,
     }
+}
+
+// The process that keeps the mount tells why it has failed, if it must be told: this one only reports.
+fn serve(args: &MountArgs, plan: &Plan, environment: &Environment) -> Result<(), Failure> {
+    let link = attach().map(Arc::new).map_err(|cause| Failure::Failed(format!("cannot serve a mount: {cause}")))?;
+    let result = logging::start(&args.log, environment).and_then(|log| {
+        let ready = || if environment.in_background { background::silence(log.as_deref()) } else { Ok(()) };
+        daemon::run(plan, &link, ready).map_err(|why| Failure::Failed(why.to_string()))
+    });
+    result.map_err(|failure| {
+        if let Failure::Usage(why) | Failure::Failed(why) = failure {
+            // Whoever cannot be told is gone.
+            let _ = link.send(&News::failed(&why), None);
+        }
+        Failure::Told
+    })
+}
+
+/// Whether what was typed means the same from anywhere. The mount point does not count: it is handed on.
+fn paths(args: &MountArgs, plan: &Plan) -> Paths {
+    let named = [&args.log.log_file, &args.uploads.journal_dir, &args.uploads.state_dir, &args.store.faults];
+    let source = match &plan.source {
+        Source::Local { .. } => args.source.split_once(':').map(|(_, path)| Path::new(path)),
+        Source::Bucket { .. } => None,
+    };
+    let mut all = named.into_iter().flatten().map(PathBuf::as_path).chain(source);
+    if all.any(Path::is_relative) { Paths::Relative } else { Paths::Absolute }
+}
+
+/// Ties this process to the one that keeps the mount: it ends with it, and hears from it alone of Ctrl-C.
+fn attach() -> io::Result<Link> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    rustix::process::setsid()?;
+    Link::inherited()
 }

@@ -16,6 +16,7 @@ use crate::cli::endpoint;
 use crate::fuse;
 use crate::mount::background;
 use crate::mount::control;
+use crate::mount::link;
 use crate::mount::plan::Endpoint;
 use crate::mount::plan::Plan;
 use crate::mount::source;
@@ -53,6 +54,8 @@ pub struct Environment {
     pub log: Option<String>,
     /// Whether this process was started in the background by another of ours.
     pub in_background: bool,
+    /// Whether this process was started by another of ours to serve a mount.
+    pub is_worker: bool,
     /// `BRIGADE_ACCESS_KEY_ID`, for `serve`.
     pub access_key_id: Option<String>,
     /// `BRIGADE_SECRET_ACCESS_KEY`, for `serve`.
@@ -89,6 +92,7 @@ impl Environment {
         Self {
             log: text("BRIGADE_LOG"),
             in_background: text(background::VARIABLE).is_some(),
+            is_worker: text(link::VARIABLE).is_some(),
             access_key_id: text("BRIGADE_ACCESS_KEY_ID"),
             secret_access_key: text("BRIGADE_SECRET_ACCESS_KEY").map(Secret),
             read_only_access_key_id: text("BRIGADE_READ_ONLY_ACCESS_KEY_ID"),

@@ -40,26 +40,27 @@ pub fn run(args: &UmountArgs, environment: &Environment) -> Result<(), Failure> 
     let sockets = control::candidates(&environment.control_dir(), mount.owner, mount.device);
     match Client::ask(&sockets, &request) {
         Ok(client) => Conversation::new(args, &mount, deadline).hold(client),
-        Err(cause) => without_daemon(&args.dir, &mount, &cause),
+        // Between two processes that serve it nobody listens: its health is told when the next one does.
+        Err(_) if mountpoint::health(&mount) == Health::Alive => match Client::ask(&sockets, &request) {
+            Ok(client) => Conversation::new(args, &mount, deadline).hold(client),
+            Err(cause) => Err(unreachable(&args.dir, &cause)),
+        },
+        Err(_) => detach_stale(&args.dir, &mount),
     }
 }
 
-fn without_daemon(dir: &Path, mount: &Mount, cause: &io::Error) -> Result<(), Failure> {
-    match mountpoint::health(mount) {
-        Health::Stale => {
-            let detached = mountpoint::detach(&mount.dir);
-            detached.map_err(|why| {
-                Failure::Failed(mountpoint::system("detach the stale mount on", dir, why).to_string())
-            })?;
-            line(&format!("{}: its process was gone; the stale mount of {} is detached", dir.display(), mount.source));
-            Ok(())
-        }
-        Health::Alive => Err(Failure::Failed(format!(
-            "cannot reach the process that serves {}: {cause}; ask as the user who mounted it or as root, or use `umount {}`",
-            dir.display(),
-            dir.display()
-        ))),
-    }
+fn unreachable(dir: &Path, cause: &io::Error) -> Failure {
+    let dir = dir.display();
+    Failure::Failed(format!(
+        "cannot reach the process that serves {dir}: {cause}; ask as the user who mounted it or as root, or use `umount {dir}`"
+    ))
+}
+
+fn detach_stale(dir: &Path, mount: &Mount) -> Result<(), Failure> {
+    let detached = mountpoint::detach(&mount.dir);
+    detached.map_err(|why| Failure::Failed(mountpoint::system("detach the stale mount on", dir, why).to_string()))?;
+    line(&format!("{}: its process was gone; the stale mount of {} is detached", dir.display(), mount.source));
+    Ok(())
 }
 
 struct Conversation<'a> {
@@ -105,6 +106,8 @@ impl<'a> Conversation<'a> {
             Reply::Refused(why) => {
                 return Err(self.failed(&format!("{why}; it stays mounted, and --force gives up what is not stored")));
             }
+            // Said to one who asked for something else.
+            Reply::HandedOver => {}
             Reply::Unmounted => self.unmounted = true,
         }
         Ok(())

@@ -28,6 +28,7 @@ pub fn errno(error: &Error) -> Errno {
         Error::NotPermitted(_) => Errno::EPERM,
         Error::NoRoom | Error::DiskFull => Errno::ENOSPC,
         Error::Journal(_) => Errno::EIO,
+        Error::Lost => Errno::EIO,
         Error::Store(error) => of_store(&error.kind),
     }
 }
@@ -80,6 +81,7 @@ pub fn is_remarkable(error: &Error) -> bool {
         | Error::NoAttribute
         | Error::NotPermitted(_)
         | Error::NoRoom
+        | Error::Lost
         | Error::BadHandle => false,
     }
 }

@@ -2,13 +2,18 @@
 
 pub mod answer;
 pub mod attr;
+pub mod connection;
 pub mod errno;
+pub mod gate;
 mod negotiate;
 mod ops;
 mod pool;
 pub mod session;
 pub mod xattr;
 
+pub use connection::Connection;
+pub use gate::Gate;
 pub use pool::Deadline;
+pub use session::Begin;
 pub use session::Options;
 pub use session::Session;

@@ -18,7 +18,7 @@ use crate::fuse::attr::how;
 use crate::fuse::attr::node_kind;
 use crate::fuse::attr::open_flags;
 use crate::fuse::attr::time;
-use crate::fuse::negotiate::negotiate;
+use crate::fuse::gate::Gate;
 use crate::fuse::pool::Deadline;
 use crate::fuse::pool::Pool;
 use crate::fuse::pool::Reply;
@@ -44,7 +44,6 @@ use fuser::FileHandle;
 use fuser::Filesystem;
 use fuser::FopenFlags;
 use fuser::INodeNo;
-use fuser::KernelConfig;
 use fuser::LockOwner;
 use fuser::OpenFlags;
 use fuser::RenameFlags;
@@ -63,7 +62,6 @@ use fuser::Request;
 use fuser::TimeOrNow;
 use fuser::WriteFlags;
 use std::ffi::OsStr;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,8 +84,8 @@ pub struct Ops {
 }
 
 impl Ops {
-    pub fn new(vfs: Arc<Vfs>, runtime: Handle, deadline: Deadline) -> Self {
-        Self { vfs, pool: Pool::new(runtime, deadline) }
+    pub fn new(vfs: Arc<Vfs>, runtime: Handle, gate: Arc<Gate>, deadline: Deadline) -> Self {
+        Self { vfs, pool: Pool::new(runtime, gate, deadline) }
     }
 
     fn vfs(&self) -> Arc<Vfs> {
@@ -107,10 +105,6 @@ fn room(full: bool) -> Room {
 }
 
 impl Filesystem for Ops {
-    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        negotiate(config)
-    }
-
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let (vfs, name) = (self.vfs(), name.to_owned());
         self.pool.ask("lookup", reply, async move { vfs.lookup(inode(parent), &name).await }, answer_entry);
@@ -280,7 +274,7 @@ impl Filesystem for Ops {
             || self.vfs.read(handle(fh), offset, size),
             |reply, answer| match answer {
                 Answer::Now(bytes) => reply.data(&bytes),
-                Answer::Later(work) => self.pool.ask("read", reply, work, |reply, bytes| reply.data(&bytes)),
+                Answer::Later(work) => self.pool.ask_later("read", reply, work, |reply, bytes| reply.data(&bytes)),
             },
         );
     }
@@ -311,7 +305,9 @@ impl Filesystem for Ops {
             },
             |reply, answer| match answer {
                 Answer::Now(()) => reply.written(written),
-                Answer::Later(work) => self.pool.run("write", reply, work, move |reply, ()| reply.written(written)),
+                Answer::Later(work) => {
+                    self.pool.run_later("write", reply, work, move |reply, ()| reply.written(written))
+                }
             },
         );
     }
@@ -392,8 +388,11 @@ impl Filesystem for Ops {
     }
 
     fn releasedir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
-        self.vfs.releasedir(handle(fh));
-        reply.ok();
+        let close = || {
+            self.vfs.releasedir(handle(fh));
+            Ok(())
+        };
+        self.pool.run_now("releasedir", reply, close, answer_empty);
     }
 
     fn fsyncdir(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
@@ -443,7 +442,13 @@ impl Filesystem for Ops {
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
         let name_max = u32::try_from(NAME_BYTES_MAX).expect("a small constant");
-        reply.statfs(BLOCKS, BLOCKS, BLOCKS, FILES, FILES, BLOCK_BYTES, name_max, BLOCK_BYTES);
+        // Through the pool, though it needs nothing: its answer tells that the mount is served.
+        self.pool.run_now(
+            "statfs",
+            reply,
+            || Ok(()),
+            |reply, ()| reply.statfs(BLOCKS, BLOCKS, BLOCKS, FILES, FILES, BLOCK_BYTES, name_max, BLOCK_BYTES),
+        );
     }
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {

@@ -10,6 +10,8 @@
 
 use crate::fuse::errno::errno;
 use crate::fuse::errno::is_remarkable;
+use crate::fuse::gate::Gate;
+use crate::fuse::gate::Pass;
 use crate::store::line::Line;
 use crate::vfs::Error;
 use crate::vfs::Result;
@@ -58,6 +60,7 @@ replies!(
     fuser::ReplyEmpty,
     fuser::ReplyEntry,
     fuser::ReplyOpen,
+    fuser::ReplyStatfs,
     fuser::ReplyWrite,
     fuser::ReplyXattr,
 );
@@ -65,13 +68,14 @@ replies!(
 /// Runs the work of requests.
 pub struct Pool {
     runtime: Handle,
+    gate: Arc<Gate>,
     deadline: Deadline,
 }
 
 impl Pool {
-    /// A pool whose waiting requests live on `runtime`.
-    pub fn new(runtime: Handle, deadline: Deadline) -> Self {
-        Self { runtime, deadline }
+    /// A pool whose waiting requests live on `runtime`, and pass `gate` before anything is done for them.
+    pub fn new(runtime: Handle, gate: Arc<Gate>, deadline: Deadline) -> Self {
+        Self { runtime, gate, deadline }
     }
 
     /// Does `work`, which changes nothing, and answers with `done`, now if it needs not wait. It is dropped at its deadline.
@@ -82,9 +86,18 @@ impl Pool {
         work: impl Future<Output = Result<T>> + Send + 'static,
         done: impl FnOnce(R, T) + Send + 'static,
     ) {
-        let Deadline { line, timeout } = self.deadline.clone();
-        let end = |begun| async move { line.hopeless(begun, timeout).await }.boxed();
-        self.begin(request, reply, work, done, end);
+        self.begin(self.gate.enter(), (request, reply), work, done, self.at_deadline());
+    }
+
+    /// As [`ask`](Self::ask), for what [`run_now`](Self::run_now) could not do at once.
+    pub fn ask_later<R: Reply, T: Send + 'static>(
+        &self,
+        request: &'static str,
+        reply: R,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        done: impl FnOnce(R, T) + Send + 'static,
+    ) {
+        self.begin(self.gate.again(), (request, reply), work, done, self.at_deadline());
     }
 
     /// Does `work` and answers with `done`, now if it needs not wait. It goes on until it is done, or the mount is ended by
@@ -96,19 +109,40 @@ impl Pool {
         work: impl Future<Output = Result<T>> + Send + 'static,
         done: impl FnOnce(R, T) + Send + 'static,
     ) {
+        self.begin(self.gate.enter(), (request, reply), work, done, self.when_closed());
+    }
+
+    /// As [`run`](Self::run), for what [`run_now`](Self::run_now) could not do at once.
+    pub fn run_later<R: Reply, T: Send + 'static>(
+        &self,
+        request: &'static str,
+        reply: R,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        done: impl FnOnce(R, T) + Send + 'static,
+    ) {
+        self.begin(self.gate.again(), (request, reply), work, done, self.when_closed());
+    }
+
+    fn at_deadline(&self) -> impl FnOnce(Instant) -> BoxFuture<'static, ()> + use<> {
+        let Deadline { line, timeout } = self.deadline.clone();
+        move |begun| async move { line.hopeless(begun, timeout).await }.boxed()
+    }
+
+    fn when_closed(&self) -> impl FnOnce(Instant) -> BoxFuture<'static, ()> + use<> {
         let line = Arc::clone(&self.deadline.line);
-        let closed = async move {
-            line.closed().await;
-            tokio::time::sleep(LAST_MOMENT).await;
-        };
-        let end = |_| closed.boxed();
-        self.begin(request, reply, work, done, end);
+        |_| {
+            async move {
+                line.closed().await;
+                tokio::time::sleep(LAST_MOMENT).await;
+            }
+            .boxed()
+        }
     }
 
     fn begin<R: Reply, T: Send + 'static>(
         &self,
-        request: &'static str,
-        reply: R,
+        pass: Pass,
+        (request, reply): (&'static str, R),
         work: impl Future<Output = Result<T>> + Send + 'static,
         done: impl FnOnce(R, T) + Send + 'static,
         end: impl FnOnce(Instant) -> BoxFuture<'static, ()>,
@@ -120,6 +154,11 @@ impl Pool {
             Ok(Ok(value)) => done(reply, value),
             Ok(Err(error)) => refuse(request, reply, &error),
             Err(_) => tracing::error!(request, "a handler broke; the program that asked gets EIO"),
+        };
+        // Held until it is answered.
+        let answer = move |reply, outcome| {
+            answer(reply, outcome);
+            drop(pass);
         };
         match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => answer(reply, outcome),
@@ -153,6 +192,7 @@ impl Pool {
         work: impl FnOnce() -> Result<T>,
         done: impl FnOnce(R, T),
     ) {
+        let _pass = self.gate.enter();
         let _context = self.runtime.enter();
         match std::panic::catch_unwind(AssertUnwindSafe(work)) {
             Ok(Ok(value)) => done(reply, value),
@@ -190,7 +230,7 @@ mod tests {
     }
 
     fn pool(line: &Arc<Line>) -> Pool {
-        Pool::new(Handle::current(), Deadline { line: Arc::clone(line), timeout: MINUTE })
+        Pool::new(Handle::current(), Arc::default(), Deadline { line: Arc::clone(line), timeout: MINUTE })
     }
 
     /// A line behind which nothing has answered for long.

@@ -1,20 +1,15 @@
-//! A mounted file system: from `mount` to the end of its threads.
+//! A mounted file system that is served: from its connection to the end of its threads.
 
+use crate::fuse::connection;
+use crate::fuse::gate::Gate;
 use crate::fuse::ops::Ops;
 use crate::fuse::pool::Deadline;
 use crate::vfs::Vfs;
-use fuser::Config;
-use fuser::MountOption;
-use fuser::SessionACL;
 use std::io;
-use std::path::Path;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::runtime::Handle;
-
-/// Threads that take requests from the kernel. More never paid on the machines measured, and one would let a slow
-/// answer from memory hold up all others.
-const THREADS: usize = 2;
 
 /// How the file system appears to the system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,38 +22,47 @@ pub struct Options {
     pub read_only: bool,
 }
 
-/// A mounted file system.
+/// Whether the connection was served before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// Not yet.
+    Fresh,
+    /// By another process, which may have left requests unanswered.
+    TakenOver,
+}
+
+/// A file system that is served.
 pub struct Session {
     thread: JoinHandle<io::Result<()>>,
+    gate: Arc<Gate>,
 }
 
 impl Session {
-    /// Mounts `vfs` on `dir`; it serves when this returns. Requests end by `deadline`.
+    /// Serves `vfs` on the device of a [`Connection`](crate::fuse::Connection). Requests end by `deadline`.
     ///
     /// # Errors
-    /// What the system answers to `mount`.
-    pub fn mount(
+    /// When the system has no thread or descriptor for it.
+    pub fn serve(
         vfs: Arc<Vfs>,
-        dir: &Path,
+        device: &OwnedFd,
+        begin: Begin,
         runtime: Handle,
         deadline: Deadline,
         options: &Options,
     ) -> io::Result<Self> {
-        let mut config = Config::default();
-        config.mount_options = vec![
-            MountOption::FSName(options.fs_name.clone()),
-            MountOption::Subtype("brigade".into()),
-            MountOption::DefaultPermissions,
-            MountOption::NoSuid,
-            MountOption::NoDev,
-            if options.read_only { MountOption::RO } else { MountOption::RW },
-        ];
-        config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
-        config.n_threads = Some(THREADS);
-        config.clone_fd = true;
-        let session = fuser::Session::new(Ops::new(vfs, runtime, deadline), dir, &config)?;
+        let gate = Arc::new(Gate::default());
+        let session = connection::greeted(Ops::new(vfs, runtime, Arc::clone(&gate), deadline), device, options)?;
+        if begin == Begin::TakenOver {
+            connection::ask_again(device)?;
+        }
         let thread = std::thread::Builder::new().name("fuse".into()).spawn(move || session.run())?;
-        Ok(Self { thread })
+        Ok(Self { thread, gate })
+    }
+
+    /// Where requests pass.
+    #[must_use]
+    pub fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
     }
 
     /// Waits until it has been unmounted.

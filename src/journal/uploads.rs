@@ -109,6 +109,11 @@ impl Uploads {
         }
     }
 
+    fn remember(&self, attempt: AttemptId, key: &str, upload: &UploadId) {
+        let id = (key.to_owned(), upload.clone());
+        self.by_id.lock().unwrap_or_else(PoisonError::into_inner).insert(id, attempt);
+    }
+
     async fn note(&self, record: Record) {
         let done = match self.log.append(&record) {
             Ok(()) => self.log.sync().await,
@@ -130,8 +135,7 @@ impl Ledger for Uploads {
 
     async fn begun(&self, attempt: Attempt, key: &str, upload: &UploadId) {
         let attempt = AttemptId(attempt.0);
-        let id = (key.to_owned(), upload.clone());
-        self.by_id.lock().unwrap_or_else(PoisonError::into_inner).insert(id, attempt);
+        self.remember(attempt, key, upload);
         self.note(Record::UploadBegun { attempt, upload: upload.0.clone() }).await;
     }
 
@@ -170,6 +174,32 @@ impl Known {
 }
 
 impl Leftovers {
+    /// An upload goes on in this mount: it is not left over.
+    pub fn adopt(&mut self, key: &str, upload: &UploadId) {
+        let Some(own) = self.slots.first().map(|(own, _)| Arc::clone(own)) else { return };
+        for (uploads, state) in &mut self.slots {
+            let ours = |open: &OpenUpload| open.key == key && open.upload.as_ref() == Some(&upload.0);
+            let Some(attempt) = state.uploads.iter().find_map(|(attempt, open)| ours(open).then_some(*attempt)) else {
+                continue;
+            };
+            let open = state.uploads.remove(&attempt);
+            if Arc::ptr_eq(uploads, &own) {
+                own.remember(attempt, key, upload);
+            } else if let Some(open) = open {
+                let new = own.log.next_attempt();
+                own.complain(own.log.append(&Record::UploadIntended {
+                    attempt: new,
+                    key: open.key,
+                    at_ms: open.at_ms,
+                }));
+                own.complain(own.log.append(&Record::UploadBegun { attempt: new, upload: upload.0.clone() }));
+                own.remember(new, key, upload);
+                uploads.complain(uploads.log.append(&Record::UploadEnded { attempt }));
+            }
+            return;
+        }
+    }
+
     /// Aborts what is still there, but for those that will be gone on with, and says how many that were. One that cannot be
     /// aborted stays noted for next time.
     pub async fn abort(self, store: &dyn Store, resumed: &BTreeSet<(String, UploadId)>) -> usize {

@@ -60,6 +60,14 @@ pub fn report_ready(log: Option<&File>) -> io::Result<()> {
     std::env::set_current_dir("/")?;
     writeln!(io::stdout(), "{READY}")?;
     io::stdout().flush()?;
+    silence(log)
+}
+
+/// Turns the standard streams to `log` or to nowhere.
+///
+/// # Errors
+/// When the system refuses.
+pub fn silence(log: Option<&File>) -> io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;

@@ -29,6 +29,13 @@ const REQUEST_BYTES_MAX: u64 = 16 << 10;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
+    /// Let a process of another program go on with the mount.
+    Upgrade {
+        /// The mount point, as the asker sees it.
+        dir: PathBuf,
+        /// The program.
+        program: PathBuf,
+    },
     /// Store everything, then unmount.
     Umount {
         /// The mount point, as the asker sees it.
@@ -58,6 +65,8 @@ pub enum Reply {
     Busy,
     /// The request was refused or did not succeed; the mount stays.
     Refused(String),
+    /// Done: what is asked next, another process answers.
+    HandedOver,
     /// Done: unmounted, and everything let go.
     Unmounted,
 }
@@ -297,6 +306,8 @@ mod tests {
     fn the_lines_are_the_documented_ones() {
         let request = Request::Umount { dir: "/mnt".into(), force: false };
         assert_eq!(serde_json::to_string(&request).unwrap(), r#"{"do":"umount","dir":"/mnt","force":false}"#);
+        let request = Request::Upgrade { dir: "/mnt".into(), program: "/b".into() };
+        assert_eq!(serde_json::to_string(&request).unwrap(), r#"{"do":"upgrade","dir":"/mnt","program":"/b"}"#);
         let rows = [
             (Reply::Pending { files: 2, bytes: 9, outage_s: None }, r#"{"pending":{"files":2,"bytes":9}}"#),
             (
@@ -306,6 +317,7 @@ mod tests {
             (Reply::NotStored("a: no".into()), r#"{"not_stored":"a: no"}"#),
             (Reply::Busy, r#""busy""#),
             (Reply::Refused("no".into()), r#"{"refused":"no"}"#),
+            (Reply::HandedOver, r#""handed_over""#),
             (Reply::Unmounted, r#""unmounted""#),
         ];
         for (reply, want) in rows {

@@ -1,6 +1,6 @@
 //! Makes a mount out of the layers and ends it: the only place where all of them meet.
 //!
-//! [`daemon`] runs it, [`stack`] builds it, [`shutdown`] decides how it ends. Nothing here prints or reads the
+//! [`supervisor`] keeps it, [`daemon`] serves it, [`stack`] builds it, [`shutdown`] decides how it ends. Nothing here prints or reads the
 //! environment; that is `cli`.
 
 pub mod background;
@@ -8,13 +8,20 @@ pub mod check;
 pub mod control;
 pub mod daemon;
 pub mod examine;
+pub mod handover;
 pub mod holders;
 pub mod journal;
+pub mod link;
 pub mod mountpoint;
 pub mod plan;
 pub mod reach;
+pub mod restarts;
+pub mod serving;
 pub mod shutdown;
+pub mod signals;
 pub mod source;
 pub mod stack;
+pub mod supervisor;
 pub mod table;
 pub mod uploads;
+pub mod worker;

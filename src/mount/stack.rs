@@ -1,9 +1,11 @@
 //! Builds the layers of one mount, from the store at the bottom to the file system, and takes them down again.
 
+use crate::fuse::Begin;
 use crate::journal::uploads;
 use crate::journal::uploads::Leftovers;
 use crate::journal::uploads::Uploads;
 use crate::mount::check;
+use crate::mount::daemon::Inheritance;
 use crate::mount::journal;
 use crate::mount::journal::Local;
 use crate::mount::plan::Plan;
@@ -23,6 +25,7 @@ use crate::store::probe;
 use crate::vfs::Durability;
 use crate::vfs::Means;
 use crate::vfs::Vfs;
+use crate::vfs::known::Known;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,16 +49,19 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Builds everything below the kernel and checks that the store can be used.
+    /// Builds everything below the kernel. For a new mount checks that the store can be used; one that others have used
+    /// before goes on, and waits for a store that is away.
     ///
     /// # Errors
     /// When a local source cannot be served, or the store cannot be used.
-    pub async fn open(plan: &Plan) -> Result<Self, Error> {
+    pub async fn open(plan: &Plan, inheritance: &Inheritance) -> Result<Self, Error> {
         let Local { disk, journal } = journal::open(plan)?;
         let reached = Reached::open(&plan.source, &plan.endpoint).await?;
         let mut client = reached.client(None)?;
         // Unlayered: a person waits, and hears at once what a retry would hide.
-        check::usable(&client, &plan.vfs.prefix, &reached.place).await.map_err(Error::Store)?;
+        if inheritance.begin == Begin::Fresh {
+            check::usable(&client, &plan.vfs.prefix, &reached.place).await.map_err(Error::Store)?;
+        }
         if let Some(facts) = facts_found(&reached, plan).await? {
             client = reached.client(Some(facts))?;
         }
@@ -69,7 +75,7 @@ impl Stack {
         // Traced below the retries, so that each attempt is seen.
         let traced = Arc::new(Traced::new(Arc::new(client), Arc::new(Counters::default())));
         // Noted below the retries too: each attempt at an upload may leave one behind.
-        let (noted, leftovers) = remembered(traced, plan);
+        let (noted, leftovers) = remembered(traced, plan, &inheritance.known);
         let line = Arc::new(Line::default());
         let retry = Retry::at(Arc::clone(&noted), plan.policy.clone(), Arc::clone(&line));
         let (storing, store): (Arc<dyn Store>, Arc<dyn Store>) = (Arc::new(retry.for_storing()), Arc::new(retry));
@@ -80,12 +86,9 @@ impl Stack {
             // What waits is in the journal, and lets programs go on meanwhile.
             Durability::Journal => Arc::clone(&store),
         };
-        let vfs = Vfs::with_means(
-            store,
-            Means { storing, disk, waits: plan.policy.outage == Outage::Wait },
-            plan.vfs.clone(),
-            Handle::current(),
-        );
+        let means = Means { storing, disk, waits: plan.policy.outage == Outage::Wait };
+        let Inheritance { notes, known, .. } = inheritance;
+        let vfs = Vfs::going_on(store, means, plan.vfs.clone(), Handle::current(), (notes, known));
         if let Some(journal) = journal {
             match vfs.recover(&journal).await {
                 0 => {}
@@ -114,7 +117,7 @@ impl Stack {
 
 /// The store with a memory of its uploads, and what is left of mounts that are gone. A mount without a memory is better
 /// than none.
-fn remembered(store: Arc<dyn Store>, plan: &Plan) -> (Arc<dyn Store>, Option<Leftovers>) {
+fn remembered(store: Arc<dyn Store>, plan: &Plan, known: &Known) -> (Arc<dyn Store>, Option<Leftovers>) {
     if plan.vfs.read_only {
         return (store, None);
     }
@@ -123,7 +126,12 @@ fn remembered(store: Arc<dyn Store>, plan: &Plan) -> (Arc<dyn Store>, Option<Lef
         return (store, None);
     };
     match Uploads::open(&uploads::place(dir, &identity(&plan.source, &plan.endpoint))) {
-        Ok((ledger, leftovers)) => (Arc::new(Noted::new(store, ledger)), Some(leftovers)),
+        Ok((ledger, mut leftovers)) => {
+            for (key, upload) in known.handed.values().filter_map(|writing| writing.stream.upload()) {
+                leftovers.adopt(key, upload);
+            }
+            (Arc::new(Noted::new(store, ledger)), Some(leftovers))
+        }
         Err(error) => {
             tracing::warn!(%error, "uploads are not remembered, so a crash may leave some behind; see --state-dir");
             (store, None)

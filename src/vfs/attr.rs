@@ -4,6 +4,7 @@
 //! Written in the form of s3fs; read in the forms of s3fs, s3sync, rclone, geesefs, gcsfuse, gsutil and Amazon's tools.
 
 use crate::store::Metadata;
+use crate::vfs::signed_time;
 use crate::vfs::spelling::TYPE_MASK;
 use crate::vfs::spelling::decode_words;
 use crate::vfs::spelling::format_device;
@@ -16,6 +17,8 @@ use crate::vfs::spelling::parse_octal_mode;
 use crate::vfs::spelling::parse_time;
 use crate::vfs::spelling::unescape;
 use crate::vfs::xattr;
+use serde::Deserialize;
+use serde::Serialize;
 use std::borrow::Cow;
 use std::time::SystemTime;
 
@@ -23,7 +26,7 @@ use std::time::SystemTime;
 pub const PERMISSION_MASK: u32 = 0o7777;
 
 /// What kind of file it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// A regular file.
     File,
@@ -43,7 +46,7 @@ pub enum Kind {
 
 /// Major and minor number of a device as the kernel packs them into 32 bits (`new_encode_dev` of Linux): 12 bits of the
 /// one and 20 of the other. The C library's `dev_t` is the same number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceNumber(pub u32);
 
 impl Kind {
@@ -72,7 +75,7 @@ impl Kind {
 }
 
 /// Attributes as programs see them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attr {
     /// What it is.
     pub kind: Kind,
@@ -85,10 +88,13 @@ pub struct Attr {
     /// Group.
     pub gid: u32,
     /// Last change of the contents.
+    #[serde(with = "signed_time")]
     pub mtime: SystemTime,
     /// Last change of anything.
+    #[serde(with = "signed_time")]
     pub ctime: SystemTime,
     /// Last access, as far as somebody set it.
+    #[serde(with = "signed_time")]
     pub atime: SystemTime,
 }
 

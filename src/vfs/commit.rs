@@ -55,7 +55,7 @@ impl Vfs {
     /// # Errors
     /// Why they are not.
     pub async fn fsyncdir(&self, id: InodeId) -> Result<()> {
-        let directory = self.directory(id)?;
+        let directory = self.directory_to_change(id).await?;
         self.store_attributes(&directory).await?;
         self.store_touched(&directory).await
     }
@@ -170,8 +170,8 @@ impl Vfs {
             let posix = if self.keeps_attributes() { posix } else { state.posix(true) };
             state.headers = KnownHeaders::of(inode.kind, sent);
             state.attr.size = version.size;
-            state.version = Some(version.clone());
-            (state.draft, state.waits_since) = (None, None);
+            state.committed(version.clone());
+            state.waits_since = None;
             (state.exclusive, state.follows, state.covers) = (false, None, false);
             state.kept = None;
             state.aliases.clear();

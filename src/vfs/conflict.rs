@@ -96,7 +96,7 @@ impl Vfs {
             self.tree.unlink(directory.id, &beside);
             return Ok(false);
         };
-        heir.state().draft = Some(Draft::Patch(version));
+        heir.state().begin(Draft::Patch(version));
         let ours = self.tree.key(inode).unwrap_or_default();
         tracing::error!(
             key = ours,

@@ -62,6 +62,7 @@ impl Vfs {
 
     /// As [`draft`](Self::draft), for a caller that holds `changing`. `None`: the version must be committed before.
     pub(super) async fn draft_locked(&self, inode: &Arc<Inode>, wanted: Wanted) -> Result<Option<Draft>> {
+        self.recall(inode).await?;
         self.settle_doubt(inode).await?;
         let (draft, version) = {
             let state = inode.state();
@@ -79,7 +80,7 @@ impl Vfs {
                 let follows = base.etag.clone();
                 let draft = self.begin_after(inode, base, wanted).await?;
                 let mut state = inode.state();
-                state.draft = Some(draft.clone());
+                state.begin(draft.clone());
                 state.follows = Some(follows);
                 Ok(Some(draft))
             }

@@ -74,6 +74,9 @@ pub enum Error {
     /// The journal cannot be written.
     #[error("the journal cannot be written: {0}")]
     Journal(Arc<std::io::Error>),
+    /// The process that had its bytes has crashed.
+    #[error("the process that held what was written has ended, and the bytes with it")]
+    Lost,
     /// The store failed, for good.
     #[error("{0}")]
     Store(Arc<store::Error>),

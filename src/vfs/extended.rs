@@ -37,7 +37,7 @@ impl Vfs {
     /// # Errors
     /// [`Error::NoAttribute`]; [`Error::Unsupported`] for classes that are not kept, such as access control lists.
     pub async fn getxattr(&self, id: InodeId, name: &OsStr) -> Result<Vec<u8>> {
-        let inode = self.tree.get(id)?;
+        let inode = self.inode(id).await?;
         let name = name.to_str().ok_or(Error::NoAttribute)?;
         if name.starts_with("security.") || name.starts_with("trusted.") {
             return Err(Error::NoAttribute);
@@ -61,7 +61,7 @@ impl Vfs {
     /// # Errors
     /// What the store answers.
     pub async fn listxattr(&self, id: InodeId) -> Result<Vec<String>> {
-        let inode = self.tree.get(id)?;
+        let inode = self.inode(id).await?;
         let mut metadata = self.known_metadata_of(&inode).await?;
         xattr::apply(&mut metadata, &inode.state().xattrs);
         Ok(xattr::names(&metadata))
@@ -92,7 +92,7 @@ impl Vfs {
         expected: Expected,
     ) -> Result<()> {
         self.must_be_writable()?;
-        let inode = self.tree.get(id)?;
+        let inode = self.inode(id).await?;
         let name = name.to_str().ok_or(Error::NameNotUtf8)?;
         if !name.starts_with(xattr::USER) || !self.keeps_attributes() || !self.has_object(&inode) {
             return Err(Error::Unsupported("extended attributes of this class, or with nothing to keep them in"));

@@ -6,7 +6,14 @@ use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::inode::Inode;
 use crate::vfs::inode::InodeId;
+use crate::vfs::known;
+use crate::vfs::known::Known;
+use crate::vfs::known::Note;
+use crate::vfs::known::OpenFile;
+use crate::vfs::notes::Notes;
 use crate::vfs::readdir::Cursor;
+use serde::Deserialize;
+use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -18,11 +25,11 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 /// Names an open file or directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct HandleId(pub u64);
 
 /// What an open file may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Access {
     /// Reading only.
     Read,
@@ -76,6 +83,12 @@ impl Writer {
         writer
     }
 
+    /// As another process has left it.
+    #[must_use]
+    pub fn inherited(known: &known::Writer) -> Self {
+        Self { thread: AtomicU32::new(known.thread), process: AtomicU32::new(known.process) }
+    }
+
     /// That thread writes now.
     pub fn is(&self, thread: u32) {
         // What the kernel writes back from a mapped file comes from nobody.
@@ -104,21 +117,41 @@ enum Handle {
 }
 
 /// All that is open.
-#[derive(Default)]
 pub struct Handles {
-    next: AtomicU64,
+    notes: Arc<Notes>,
+    last: AtomicU64,
     open: RwLock<HashMap<HandleId, Handle>>,
 }
 
 impl Handles {
+    /// None is open, but those that `known` tells of: `file` and `directory` make them again, if they can. Changes go to
+    /// `notes`.
+    pub fn inherited(
+        notes: &Arc<Notes>,
+        known: &Known,
+        file: impl Fn(HandleId, &OpenFile) -> Option<FileHandle>,
+        directory: impl Fn(InodeId) -> Option<Cursor>,
+    ) -> Self {
+        let files = known.files.iter().map(|(id, open)| (id, file(*id, open).map(|file| Handle::File(Arc::new(file)))));
+        let directories = known.directories.iter().map(|(id, of)| {
+            let cursor = directory(*of).map(tokio::sync::Mutex::new);
+            (id, cursor.map(|cursor| Handle::Directory(Arc::new(cursor))))
+        });
+        let open = files.chain(directories).filter_map(|(id, handle)| Some((*id, handle?))).collect();
+        Self { notes: Arc::clone(notes), last: AtomicU64::new(known.last_handle), open: RwLock::new(open) }
+    }
+
     /// Adds an open file.
     pub fn add_file(&self, handle: FileHandle) -> HandleId {
-        self.add(Handle::File(Arc::new(handle)))
+        let open = OpenFile { id: handle.inode.id, access: handle.access };
+        self.add(Handle::File(Arc::new(handle)), |id| Note::Opened(id, open))
     }
 
     /// Adds an open directory.
     pub fn add_directory(&self, cursor: Cursor) -> HandleId {
-        self.add(Handle::Directory(Arc::new(tokio::sync::Mutex::new(cursor))))
+        let directory = cursor.directory();
+        let cursor = Handle::Directory(Arc::new(tokio::sync::Mutex::new(cursor)));
+        self.add(cursor, |id| Note::OpenedDirectory(id, directory))
     }
 
     /// An open file.
@@ -151,9 +184,22 @@ impl Handles {
             .any(|handle| matches!(handle, Handle::File(file) if file.inode.id == inode && file.access.reads()))
     }
 
+    /// Notes who writes, for another process.
+    pub fn hand_over(&self) {
+        for (id, handle) in self.read().iter() {
+            let Handle::File(file) = handle else { continue };
+            let writer = known::Writer {
+                wrote: file.wrote.load(Ordering::Relaxed),
+                thread: file.writer.thread.load(Ordering::Relaxed),
+                process: file.writer.process.load(Ordering::Relaxed),
+            };
+            self.notes.note(&Note::Writer(*id, writer));
+        }
+    }
+
     /// Closes a file and gives it back, if it was one.
     pub fn remove_file(&self, id: HandleId) -> Option<Arc<FileHandle>> {
-        match self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&id) {
+        match self.remove(id) {
             Some(Handle::File(file)) => Some(file),
             Some(Handle::Directory(_)) | None => None,
         }
@@ -161,11 +207,17 @@ impl Handles {
 
     /// Closes a directory.
     pub fn remove_directory(&self, id: HandleId) {
-        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.remove(id);
     }
 
-    fn add(&self, handle: Handle) -> HandleId {
-        let id = HandleId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
+    fn remove(&self, id: HandleId) -> Option<Handle> {
+        self.notes.note(&Note::Closed(id));
+        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&id)
+    }
+
+    fn add(&self, handle: Handle, note: impl FnOnce(HandleId) -> Note) -> HandleId {
+        let id = HandleId(self.last.fetch_add(1, Ordering::Relaxed) + 1);
+        self.notes.note(&note(id));
         self.open.write().unwrap_or_else(PoisonError::into_inner).insert(id, handle);
         id
     }

@@ -4,12 +4,14 @@
 use crate::store::Headers;
 use crate::vfs::attr::Kind;
 use crate::vfs::attr::Posix;
+use serde::Deserialize;
+use serde::Serialize;
 
 /// Content type by which directories are known to other tools.
 pub const DIRECTORY_CONTENT_TYPE: &str = "application/x-directory";
 
 /// The headers of an object, as far as they are known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KnownHeaders {
     /// No request has told them yet.
     #[default]

@@ -11,9 +11,14 @@ use crate::vfs::attr::PERMISSION_MASK;
 use crate::vfs::attr::Posix;
 use crate::vfs::error::Error;
 use crate::vfs::headers::KnownHeaders;
+use crate::vfs::known::Note;
 use crate::vfs::listing::Listing;
+use crate::vfs::notes::Notes;
+use crate::vfs::signed_time;
 use crate::vfs::xattr;
 use crate::writer::draft::Draft;
+use serde::Deserialize;
+use serde::Serialize;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -24,7 +29,7 @@ use std::time::Instant;
 use std::time::SystemTime;
 
 /// Names an inode for the kernel. Only grows, so a stale id never names a newer file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct InodeId(pub u64);
 
 impl InodeId {
@@ -33,13 +38,14 @@ impl InodeId {
 }
 
 /// A committed version of a file's contents.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     /// Its tag.
     pub etag: ETag,
     /// Bytes.
     pub size: u64,
     /// When the store wrote it.
+    #[serde(with = "signed_time")]
     pub last_modified: SystemTime,
 }
 
@@ -58,7 +64,8 @@ pub struct Inode {
 pub struct State {
     /// As programs see it, but for the size of a file that is being written, which its draft knows.
     pub attr: Attr,
-    /// What is in the bucket; `None` for a file that is not there yet, and for directories.
+    /// What is in the bucket; `None` for a file that is not there yet, and for directories. Set by
+    /// [`becomes`](Self::becomes).
     pub version: Option<Version>,
     /// What is known of the object's headers.
     pub headers: KnownHeaders,
@@ -66,7 +73,7 @@ pub struct State {
     pub checked: Option<Instant>,
     /// When this mount last changed it; what the bucket was asked before that is old.
     pub changed: Option<Instant>,
-    /// The version that is being written.
+    /// The version that is being written. Set by [`begin`](Self::begin).
     pub draft: Option<Draft>,
     /// Whether that version must not replace an object that is there (`O_EXCL`).
     pub exclusive: bool,
@@ -113,6 +120,17 @@ pub struct State {
     pub waits_since: Option<Instant>,
     /// Whether a task will store what is sealed.
     pub leaving: bool,
+    /// Whether all that is known of it comes from a process that served the mount before: the bucket is to be asked first.
+    pub inherited: bool,
+    /// Whether the journal has all of the version that is being written.
+    clean: bool,
+    noted: Noted,
+}
+
+/// Where notes of an inode go.
+struct Noted {
+    id: InodeId,
+    notes: Arc<Notes>,
 }
 
 /// What is known of a directory beyond its attributes.
@@ -143,9 +161,9 @@ pub struct Directory {
 }
 
 impl Inode {
-    /// An inode of which only the attributes are known.
+    /// An inode of which only the attributes are known. What another process must know of it goes to `notes`.
     #[must_use]
-    pub fn new(id: InodeId, attr: Attr) -> Arc<Self> {
+    pub fn new(id: InodeId, attr: Attr, notes: &Arc<Notes>) -> Arc<Self> {
         let kind = attr.kind;
         let state = State {
             attr,
@@ -176,6 +194,9 @@ impl Inode {
             sealed_at: None,
             waits_since: None,
             leaving: false,
+            inherited: false,
+            clean: false,
+            noted: Noted { id, notes: Arc::clone(notes) },
         };
         Arc::new(Self { id, kind, changing: tokio::sync::Mutex::new(()), state: Mutex::new(state) })
     }
@@ -205,10 +226,55 @@ impl State {
         self.draft.is_some() || self.deferred
     }
 
+    /// Another version is being written from now on; answers with the one before.
+    pub fn begin(&mut self, draft: Draft) -> Option<Draft> {
+        self.noted.notes.note(&Note::Dirty(self.noted.id));
+        self.clean = false;
+        self.draft.replace(draft)
+    }
+
+    /// The journal has all of the version that is being written.
+    pub fn sealed(&mut self) {
+        self.clean = true;
+        self.noted.notes.note(&Note::Dropped(self.noted.id));
+    }
+
+    /// The bucket has this version.
+    pub fn becomes(&mut self, version: Version) {
+        if self.readers + self.writers > 0 {
+            self.noted.notes.note(&Note::Version(self.noted.id, version.clone()));
+        }
+        self.version = Some(version);
+    }
+
+    /// The version that was being written is in the bucket: this one.
+    pub fn committed(&mut self, version: Version) {
+        self.noted.notes.note(&Note::Stored(self.noted.id, version.clone()));
+        (self.version, self.draft) = (Some(version), None);
+    }
+
+    /// The last handle that had to know of bytes that are lost is gone.
+    pub fn forgive(&mut self) {
+        self.broken = None;
+        if self.draft.is_none() {
+            self.noted.notes.note(&Note::Dropped(self.noted.id));
+        }
+    }
+
+    /// Somebody opens the file, and reads and continues the version that is known.
+    pub fn opened(&mut self) {
+        if let Some(version) = self.version.clone() {
+            self.noted.notes.note(&Note::Version(self.noted.id, version));
+        }
+    }
+
     /// The contents have just changed, and with them their time.
     pub fn written_now(&mut self) {
         let now = clock::now();
         (self.attr.mtime, self.attr.ctime, self.mtime_set) = (now, now, false);
+        if std::mem::take(&mut self.clean) {
+            self.noted.notes.note(&Note::Dirty(self.noted.id));
+        }
     }
 
     /// This mount has just put into the bucket what is known here.

@@ -76,6 +76,7 @@ impl Vfs {
     /// Reads what the file is now. When it becomes another version of this mount meanwhile, or its bytes get another key
     /// through a rename or a removal, it is read from there.
     pub(super) async fn read_current(&self, file: &FileHandle, offset: u64, len: u32) -> Result<Bytes> {
+        self.recall(&file.inode).await?;
         loop {
             let seen = self.seen(&file.inode);
             let read = match &seen {

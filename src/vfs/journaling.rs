@@ -10,6 +10,7 @@ use crate::vfs::Vfs;
 use crate::vfs::commit::condition;
 use crate::vfs::error::Result;
 use crate::vfs::inode::Inode;
+use crate::vfs::inode::State;
 use crate::writer::draft::Draft;
 use crate::writer::patch::Patch;
 use crate::writer::stream::WriteError;
@@ -55,7 +56,7 @@ impl Vfs {
         }
     }
 
-    async fn seal(&self, inode: &Arc<Inode>) -> Result<()> {
+    pub(super) async fn seal(&self, inode: &Arc<Inode>) -> Result<()> {
         let Some(disk) = &self.writing.disk else { return self.commit(inode).await };
         // Before any lock, as those who make room need theirs.
         disk.room().await;
@@ -80,6 +81,9 @@ impl Vfs {
             Ok(_) => {
                 {
                     let mut state = inode.state();
+                    if draft_is_sealed(&state) {
+                        state.sealed();
+                    }
                     state.sealed_at = Some(clock::monotonic());
                     state.waits_since = state.waits_since.or(state.sealed_at);
                 }
@@ -219,6 +223,11 @@ impl Vfs {
             patch.rest().await;
         }
     }
+}
+
+/// Whether nothing has changed since it was sealed.
+fn draft_is_sealed(state: &State) -> bool {
+    matches!(&state.draft, Some(Draft::Patch(patch)) if patch.is_sealed())
 }
 
 /// How long a file that may still change should be left alone.

@@ -342,7 +342,7 @@ impl Vfs {
                     state.without_xattrs = posix.is_some_and(|posix| !posix.xattrs);
                     state.target_in_metadata = posix.is_some_and(|posix| posix.target_bytes.is_some());
                 }
-                state.version = Some(version.clone());
+                state.becomes(version.clone());
                 if let Some(headers) = &found.headers {
                     state.headers = KnownHeaders::of(inode.kind, headers.clone());
                 }
@@ -391,7 +391,7 @@ impl Vfs {
         Ok(())
     }
 
-    fn attr_of(&self, seen: &Seen) -> Attr {
+    pub(super) fn attr_of(&self, seen: &Seen) -> Attr {
         match seen {
             Seen::Directory => self.options.default_attr(Kind::Directory, self.root().attr().mtime),
             Seen::Object(version, posix) => {

@@ -102,7 +102,7 @@ impl Vfs {
         {
             let mut state = inode.state();
             state.attr.size = version.size;
-            state.version = Some(version.clone());
+            state.becomes(version.clone());
             state.headers = KnownHeaders::of(kind, headers);
             state.mtime_set = true;
             state.stored_now();
@@ -131,7 +131,7 @@ impl Vfs {
     /// # Errors
     /// [`Error::Invalid`] for anything else than a symbolic link.
     pub async fn readlink(&self, id: InodeId) -> Result<Bytes> {
-        let inode = self.tree.get(id)?;
+        let inode = self.inode(id).await?;
         if inode.kind != Kind::Symlink || inode.attr().size > TARGET_BYTES_MAX {
             return Err(Error::Invalid("not a symbolic link"));
         }
@@ -148,7 +148,7 @@ impl Vfs {
     /// A directory and a name in it that leads to nothing.
     async fn free_name(&self, parent: InodeId, name: &OsStr) -> Result<(Arc<Inode>, Arc<str>)> {
         self.must_be_writable()?;
-        let directory = self.directory(parent)?;
+        let directory = self.directory_to_change(parent).await?;
         let name: Arc<str> = self.new_name(&directory, name)?.into();
         if self.resolve(&directory, &name).await?.is_some() {
             return Err(Error::Exists);

@@ -19,15 +19,19 @@ pub mod drafting;
 pub mod error;
 pub mod extended;
 pub mod handle;
+pub mod handover;
 pub mod headers;
+pub mod inherit;
 pub mod inode;
 pub mod io;
 pub mod journaling;
 pub mod key;
+pub mod known;
 pub mod length;
 pub mod listing;
 pub mod lookup;
 pub mod make;
+pub mod notes;
 pub mod open;
 pub mod options;
 pub mod plan;
@@ -40,6 +44,7 @@ pub mod scratch;
 pub mod set_id;
 pub mod setattr;
 pub mod shutdown;
+pub mod signed_time;
 pub mod spelling;
 pub mod touched;
 pub mod transfer;
@@ -64,6 +69,8 @@ use crate::vfs::attr::Kind;
 use crate::vfs::attr::Posix;
 use crate::vfs::handle::Handles;
 use crate::vfs::inode::Inode;
+use crate::vfs::known::Known;
+use crate::vfs::notes::Notes;
 use crate::vfs::tree::Tree;
 use crate::writer;
 use crate::writer::disk::Disk;
@@ -85,6 +92,7 @@ pub struct Vfs {
     runtime: Handle,
     tree: Arc<Tree>,
     handles: Handles,
+    notes: Arc<Notes>,
     metadata: MetadataCache<Posix>,
     writing: Arc<writer::stream::Context>,
     reading: Arc<reader::stream::Context>,
@@ -121,12 +129,20 @@ impl Vfs {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, options: Options, runtime: Handle) -> Arc<Self> {
         let disk = options.journal_dir.as_deref().map(Disk::new);
-        Self::with_means(Arc::clone(&store), Means { storing: store, disk, waits: false }, options, runtime)
+        let means = Means { storing: Arc::clone(&store), disk, waits: false };
+        Self::going_on(store, means, options, runtime, (&Notes::none(), &Known::default()))
     }
 
-    /// As [`new`](Self::new), with other means to write files.
+    /// As [`new`](Self::new), with other means to write files, and with all that the kernel holds of another process that
+    /// served the same mount. What it holds of this one goes to the notes.
     #[must_use]
-    pub fn with_means(store: Arc<dyn Store>, means: Means, options: Options, runtime: Handle) -> Arc<Self> {
+    pub fn going_on(
+        store: Arc<dyn Store>,
+        means: Means,
+        options: Options,
+        runtime: Handle,
+        (notes, known): (&Arc<Notes>, &Known),
+    ) -> Arc<Self> {
         let Means { storing, disk, waits } = means;
         let options = Arc::new(options);
         let pool = Pool::new(options.memory_limit);
@@ -141,14 +157,16 @@ impl Vfs {
             disk,
         });
         let reading = reader::stream::Context::new(Arc::clone(&store), pool, runtime.clone());
-        let tree =
-            Tree::new(key::normalize_prefix(&options.prefix), options.default_attr(Kind::Directory, clock::now()));
+        let root = options.default_attr(Kind::Directory, clock::now());
+        let tree = Tree::new(key::normalize_prefix(&options.prefix), root, notes);
+        let handles = inherit::take_over(&tree, notes, known);
         Arc::new_cyclic(|itself| Self {
             itself: Weak::clone(itself),
             store,
             runtime,
             tree: Arc::new(tree),
-            handles: Handles::default(),
+            handles,
+            notes: Arc::clone(notes),
             metadata: MetadataCache::new(METADATA_ENTRIES_MAX),
             writing,
             reading,

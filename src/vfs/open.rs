@@ -82,7 +82,7 @@ impl Vfs {
     /// # Errors
     /// [`Error::Stale`] when the object is another one by now than the kernel believes: it looks the name up again.
     pub async fn open(&self, id: InodeId, how: How) -> Result<Opened> {
-        let inode = self.tree.get(id)?;
+        let inode = self.inode(id).await?;
         // What has lost its name can be opened again through a descriptor only, while there is something to open.
         if inode.state().gone && self.tree.key(&inode).is_none() {
             return Err(Error::Stale);
@@ -112,8 +112,12 @@ impl Vfs {
     /// [`Error::Exists`] with `exclusive`, and what a name can be refused for.
     pub async fn create(&self, parent: InodeId, name: &OsStr, owner: Owner, how: How) -> Result<(Entry, Opened)> {
         self.must_be_writable()?;
-        let directory = self.directory(parent)?;
+        let directory = self.directory_to_change(parent).await?;
         let name = self.new_name(&directory, name)?;
+        if let Some(known) = self.tree.child(parent, name) {
+            // One that another process had made, and nobody has stored, is not there.
+            self.recall(&known).await?;
+        }
         if let Some(known) = self.tree.child(parent, name) {
             // Another program of this host was faster.
             if how.exclusive {
@@ -125,7 +129,7 @@ impl Vfs {
         let inode = self.tree.replace(parent, name, self.new_attr(Kind::File, owner, &directory));
         {
             let mut state = inode.state();
-            state.draft = Some(self.new_draft(&inode));
+            state.begin(self.new_draft(&inode));
             state.exclusive = how.exclusive;
             state.checked = Some(clock::monotonic());
         }
@@ -166,13 +170,16 @@ impl Vfs {
         };
         drop(file);
         let mut committed = Ok(());
-        if last_writer && inode.state().broken.take().is_none() {
+        let broken = inode.state().broken.is_some();
+        if last_writer && !broken {
             let key = self.tree.key(&inode).unwrap_or_default();
             committed = self.secure(&inode).await;
-            inode.state().broken = None;
             if let Err(error) = &committed {
                 tracing::error!(key, %error, "a file whose last descriptor was closed is not stored");
             }
+        }
+        if last_writer {
+            inode.state().forgive();
         }
         self.rest(&inode).await;
         self.forget_unlinked(&inode).await;
@@ -203,6 +210,7 @@ impl Vfs {
                 None => Pages::None,
             }
         };
+        state.opened();
         drop(state);
         let handle = FileHandle {
             inode: Arc::clone(inode),
@@ -262,7 +270,7 @@ impl Vfs {
             draft
         };
         let fresh = self.new_draft(inode);
-        inode.state().draft = Some(fresh);
+        inode.state().begin(fresh);
         if let Some(before) = before {
             before.abandon().await;
         }

@@ -93,6 +93,20 @@ struct Pass {
     collected: Option<BTreeMap<Arc<str>, Seen>>,
 }
 
+impl Cursor {
+    /// At the start.
+    #[must_use]
+    pub fn new(directory: Arc<Inode>) -> Self {
+        Self { directory, pass: None }
+    }
+
+    /// The directory that it is in.
+    #[must_use]
+    pub fn directory(&self) -> InodeId {
+        self.directory.id
+    }
+}
+
 impl Vfs {
     /// Opens a directory for reading.
     ///
@@ -100,7 +114,7 @@ impl Vfs {
     /// [`Error::NotDirectory`](crate::vfs::Error::NotDirectory).
     pub fn opendir(&self, id: InodeId) -> Result<HandleId> {
         let directory = self.directory(id)?;
-        Ok(self.handles.add_directory(Cursor { directory, pass: None }))
+        Ok(self.handles.add_directory(Cursor::new(directory)))
     }
 
     /// Closes a directory.

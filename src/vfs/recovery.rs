@@ -84,7 +84,9 @@ impl Vfs {
         }
         let mut state = inode.state();
         state.attr = attr;
-        state.draft = Some(Draft::Patch(patch));
+        state.begin(Draft::Patch(patch));
+        state.sealed();
+        state.inherited = false;
         state.headers = KnownHeaders::of(Kind::File, sealed.headers.clone());
         state.mtime_set = posix.mtime.is_some();
         state.checked = Some(clock::monotonic());

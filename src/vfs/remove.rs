@@ -73,7 +73,7 @@ impl Vfs {
     /// What a name leads to, in a mount that may be changed.
     async fn existing(&self, parent: InodeId, name: &OsStr) -> Result<(Arc<Inode>, Arc<str>, Arc<Inode>)> {
         self.must_be_writable()?;
-        let directory = self.directory(parent)?;
+        let directory = self.directory_to_change(parent).await?;
         let name: Arc<str> = key::name(name)?.into();
         let inode = self.resolve(&directory, &name).await?.ok_or(Error::NotFound)?;
         Ok((directory, name, inode))

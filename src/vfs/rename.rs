@@ -59,8 +59,8 @@ impl Vfs {
     /// objects and does not answer, nobody knows that, and the bucket is asked again.
     pub async fn rename(&self, from: (InodeId, &OsStr), to: (InodeId, &OsStr), target: Target) -> Result<()> {
         self.must_be_writable()?;
-        let from = Place { directory: self.directory(from.0)?, name: key::name(from.1)?.into() };
-        let directory = self.directory(to.0)?;
+        let from = Place { directory: self.directory_to_change(from.0).await?, name: key::name(from.1)?.into() };
+        let directory = self.directory_to_change(to.0).await?;
         let to = Place { name: self.new_name(&directory, to.1)?.into(), directory };
         let source = self.resolve(&from.directory, &from.name).await?.ok_or(Error::NotFound)?;
         let replaced = self.resolve(&to.directory, &to.name).await?;

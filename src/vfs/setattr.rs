@@ -56,7 +56,7 @@ impl Vfs {
     /// What the file's next version cannot be begun or committed for.
     pub async fn setattr(self: &Arc<Self>, id: InodeId, handle: Option<HandleId>, changes: Changes) -> Result<Entry> {
         self.must_be_writable()?;
-        let inode = self.tree.get(id)?;
+        let inode = self.inode(id).await?;
         let mut others = Changes { size: None, ..changes };
         if let Some(size) = changes.size {
             if size == inode.attr().size {
@@ -258,7 +258,7 @@ pub(super) fn moved(state: &mut State, etag: ETag) -> Version {
         state.aliases.push(before.etag);
     }
     let version = Version { etag, size: before.size, last_modified: clock::now() };
-    state.version = Some(version.clone());
+    state.becomes(version.clone());
     state.stored_now();
     version
 }

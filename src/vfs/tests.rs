@@ -4,6 +4,7 @@ mod attributes;
 mod cost;
 mod files;
 mod harness;
+mod inherited;
 mod journal;
 mod lacking;
 mod names;

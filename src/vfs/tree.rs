@@ -8,6 +8,10 @@ use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::inode::Inode;
 use crate::vfs::inode::InodeId;
+use crate::vfs::known::Known;
+use crate::vfs::known::Note;
+use crate::vfs::known::Place;
+use crate::vfs::notes::Notes;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +29,7 @@ struct State {
     entries: HashMap<InodeId, Entry>,
     names: BTreeMap<(InodeId, Arc<str>), InodeId>,
     next: u64,
+    notes: Arc<Notes>,
 }
 
 struct Entry {
@@ -37,16 +42,19 @@ struct Entry {
     linked: bool,
     /// The key of what is left of a file that has no name any more.
     refuge: Option<String>,
+    /// Whether there are notes of it: the kernel knows it, or something below it.
+    noted: bool,
 }
 
 // INVARIANT: every name leads to a linked entry, and every linked entry but the root is led to by its name.
 // INVARIANT: `children` counts the entries, linked or not, whose parent this is; so a parent outlives its children.
 
 impl Tree {
-    /// A tree with only a root, whose keys begin with `prefix` (empty, or ending in a slash).
+    /// A tree with only a root, whose keys begin with `prefix` (empty, or ending in a slash). What the kernel knows of it
+    /// goes to `notes`.
     #[must_use]
-    pub fn new(prefix: String, root: Attr) -> Self {
-        let inode = Inode::new(InodeId::ROOT, root);
+    pub fn new(prefix: String, root: Attr, notes: &Arc<Notes>) -> Self {
+        let inode = Inode::new(InodeId::ROOT, root, notes);
         let root = Entry {
             inode,
             parent: InodeId::ROOT,
@@ -55,9 +63,11 @@ impl Tree {
             children: 0,
             linked: true,
             refuge: None,
+            noted: true,
         };
         let entries = HashMap::from([(InodeId::ROOT, root)]);
-        Self { prefix, state: Mutex::new(State { entries, names: BTreeMap::new(), next: 2 }) }
+        let state = State { entries, names: BTreeMap::new(), next: 2, notes: Arc::clone(notes) };
+        Self { prefix, state: Mutex::new(state) }
     }
 
     /// What all keys begin with.
@@ -129,12 +139,20 @@ impl Tree {
         let entry = state.entry(id);
         (entry.parent, entry.name) = (new_parent, Arc::clone(&to.1));
         state.names.insert(to, id);
+        if state.entry(id).noted {
+            state.note_place(id);
+        }
         state.forget_if_unused(parent);
     }
 
     /// Counts one more lookup by the kernel.
     pub fn looked_up(&self, id: InodeId) {
-        self.lock().entry(id).lookups += 1;
+        let mut state = self.lock();
+        if !state.entry(id).noted {
+            state.note_place(id);
+        }
+        state.entry(id).lookups += 1;
+        state.notes.note(&Note::LookedUp(id));
     }
 
     /// The kernel drops `count` lookups.
@@ -142,6 +160,7 @@ impl Tree {
         let mut state = self.lock();
         if let Some(entry) = state.entries.get_mut(&id) {
             entry.lookups = entry.lookups.saturating_sub(count);
+            state.notes.note(&Note::Forgot(id, count));
         }
         state.forget_if_unused(id);
     }
@@ -155,7 +174,9 @@ impl Tree {
 
     /// From the end of its name on, what is left of a file has this key, which no name shows.
     pub fn take_refuge(&self, id: InodeId, key: String) {
-        self.lock().entry(id).refuge = Some(key);
+        let mut state = self.lock();
+        state.notes.note(&Note::Hidden(id, key.clone()));
+        state.entry(id).refuge = Some(key);
     }
 
     /// Nothing is left of a file that had no name any more; answers with its key.
@@ -217,6 +238,37 @@ impl Tree {
         }
     }
 
+    /// Puts back what the kernel knew of another process that served the mount; the attributes are those of `attr` until
+    /// the bucket is asked. For a tree with only a root.
+    pub fn inherit(&self, known: &Known, attr: impl Fn(Kind) -> Attr) {
+        let mut state = self.lock();
+        state.next = known.last_inode.max(InodeId::ROOT.0) + 1;
+        for (id, inode) in &known.inodes {
+            let Place { parent, name, kind } = &inode.place;
+            // A note was lost of what has no parent: no name can lead to it.
+            let hangs = *parent == InodeId::ROOT || known.inodes.contains_key(parent);
+            let entry = Entry {
+                inode: Inode::new(*id, attr(*kind), &state.notes),
+                parent: if hangs { *parent } else { InodeId::ROOT },
+                name: name.as_str().into(),
+                lookups: inode.lookups,
+                children: 0,
+                linked: inode.linked && hangs,
+                refuge: known.hidden.get(id).cloned(),
+                noted: true,
+            };
+            state.entries.insert(*id, entry);
+        }
+        for id in known.inodes.keys() {
+            let entry = state.entry(*id);
+            let (parent, name, linked) = (entry.parent, Arc::clone(&entry.name), entry.linked);
+            state.entry(parent).children += 1;
+            if linked && let Some(other) = state.names.insert((parent, name), *id) {
+                state.entry(other).linked = false;
+            }
+        }
+    }
+
     /// All inodes, for the end of the mount and for figures.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Inode>> {
@@ -233,16 +285,39 @@ impl State {
         self.entries.get_mut(&id).expect("whoever holds an inode or hangs below it keeps its entry")
     }
 
+    /// Notes where an inode hangs, and the directories above it.
+    fn note_place(&mut self, id: InodeId) {
+        let entry = self.entry(id);
+        entry.noted = true;
+        let (parent, linked) = (entry.parent, entry.linked);
+        let place = Place { parent, name: entry.name.to_string(), kind: entry.inode.kind };
+        if !self.entry(parent).noted {
+            self.note_place(parent);
+        }
+        self.notes.note(&Note::Named { id, place });
+        if !linked {
+            self.notes.note(&Note::Unlinked(id));
+        }
+    }
+
     fn put(&mut self, key: (InodeId, Arc<str>), attr: Attr) -> Arc<Inode> {
         let id = InodeId(self.next);
         self.next += 1;
-        let inode = Inode::new(id, attr);
+        let inode = Inode::new(id, attr, &self.notes);
         let (parent, name) = key.clone();
         // Counted first, so that the parent is not forgotten with what it loses.
         self.entry(parent).children += 1;
         self.unlink(&key);
-        let entry =
-            Entry { inode: Arc::clone(&inode), parent, name, lookups: 0, children: 0, linked: true, refuge: None };
+        let entry = Entry {
+            lookups: 0,
+            children: 0,
+            linked: true,
+            refuge: None,
+            noted: false,
+            parent,
+            name,
+            inode: Arc::clone(&inode),
+        };
         self.entries.insert(id, entry);
         self.names.insert(key, id);
         inode
@@ -251,6 +326,9 @@ impl State {
     fn unlink(&mut self, key: &(InodeId, Arc<str>)) {
         if let Some(id) = self.names.remove(key) {
             self.entry(id).linked = false;
+            if self.entry(id).noted {
+                self.notes.note(&Note::Unlinked(id));
+            }
             self.forget_if_unused(id);
         }
     }
@@ -263,6 +341,9 @@ impl State {
                 return;
             }
             let entry = self.entries.remove(&id).expect("just seen");
+            if entry.noted {
+                self.notes.note(&Note::Forgotten(id));
+            }
             if entry.linked {
                 self.names.remove(&(entry.parent, entry.name));
             }

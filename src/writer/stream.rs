@@ -4,7 +4,10 @@
 //! whose base is the object just committed. It decides nothing; [`upload`](crate::writer::upload) does.
 
 mod driving;
+mod handed;
 mod rewriting;
+
+pub use handed::Handed;
 
 use crate::base::pool::Pool;
 use crate::store::Condition;
@@ -23,6 +26,8 @@ use crate::writer::upload::Outcome;
 use crate::writer::upload::Upload;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use serde::Deserialize;
+use serde::Serialize;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -67,7 +72,7 @@ pub enum Written {
 }
 
 /// The object that a stream's bytes follow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Base {
     /// Its key.
     pub key: String,
@@ -185,17 +190,16 @@ impl Stream {
         size: u64,
     ) -> Arc<Self> {
         let upload = Upload::new(context.schedule.clone(), context.in_flight_max, copied);
-        let state = State {
-            unsent: tail.len(),
-            tail,
-            retained: Retained::new(Arc::clone(&context.pool)),
-            upload,
-            size,
-            condition: Condition::None,
-            key: None,
-            driven: false,
-            refused: None,
-        };
+        let state = State::new(tail, upload, size, &context);
+        Self::with_state(context, destination, base, state)
+    }
+
+    fn with_state(
+        context: Arc<Context>,
+        destination: Arc<dyn Destination>,
+        base: Option<Base>,
+        state: State,
+    ) -> Arc<Self> {
         let state = Mutex::new(state);
         Arc::new(Self { context, destination, base, state, work: Notify::new(), ended: Notify::new() })
     }
@@ -426,6 +430,12 @@ impl Stream {
 }
 
 impl State {
+    fn new(tail: Tail, upload: Upload, size: u64, context: &Context) -> Self {
+        let (condition, unsent) = (Condition::None, tail.len());
+        let retained = Retained::new(Arc::clone(&context.pool));
+        Self { tail, retained, upload, size, unsent, condition, key: None, driven: false, refused: None }
+    }
+
     fn check(&self) -> Result<(), WriteError> {
         if let Some(refused) = &self.refused {
             return Err(refused.clone());

@@ -10,6 +10,8 @@ use crate::store::PartNumber;
 use crate::store::Payload;
 use crate::store::UploadId;
 use crate::writer::schedule::Schedule;
+use serde::Deserialize;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
@@ -70,6 +72,22 @@ enum Phase {
     Ended(Outcome),
 }
 
+/// An upload at rest, for another process to go on with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rest {
+    /// No request was made for it.
+    NotBegun,
+    /// It was begun; all parts so far are there.
+    Begun {
+        /// Its id.
+        id: UploadId,
+        /// The parts.
+        parts: Vec<Part>,
+        /// The number of the next one.
+        next_number: u32,
+    },
+}
+
 /// The state of one upload.
 #[derive(Debug)]
 pub struct Upload {
@@ -113,6 +131,43 @@ impl Upload {
             parts: BTreeMap::new(),
             last: None,
             given_up: None,
+        }
+    }
+
+    /// An upload that was at rest in another process.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    #[must_use]
+    pub fn resumed(schedule: Schedule, in_flight_max: usize, base_bytes: u64, rest: Rest) -> Self {
+        match rest {
+            Rest::NotBegun => Self::new(schedule, in_flight_max, base_bytes),
+            Rest::Begun { id, parts, next_number } => {
+                let parts = parts.into_iter().map(|part| (part.number, part)).collect();
+                Self { phase: Phase::Open(id), parts, next_number, ..Self::new(schedule, in_flight_max, 0) }
+            }
+        }
+    }
+
+    /// What another process could go on with; `None` while a request is under way or about to be made, and once the upload
+    /// works towards its end.
+    #[must_use]
+    pub fn rest(&self) -> Option<Rest> {
+        if self.last.is_some() || self.given_up.is_some() || self.in_flight > 0 || !self.waiting.is_empty() {
+            return None;
+        }
+        match &self.phase {
+            Phase::Idle => Some(Rest::NotBegun),
+            Phase::Open(id) if self.copies.is_empty() => {
+                let parts = self.parts.values().cloned().collect();
+                Some(Rest::Begun { id: id.clone(), parts, next_number: self.next_number })
+            }
+            Phase::Open(_)
+            | Phase::PuttingWhole
+            | Phase::Creating
+            | Phase::Completing(_)
+            | Phase::Aborting
+            | Phase::Ended(_) => None,
         }
     }
 

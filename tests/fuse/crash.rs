@@ -158,6 +158,50 @@ fn killed_mounts(durability: &[&str]) {
     seen.mounted_uploads_are_gone();
 }
 
+#[test]
+fn a_killed_worker_loses_nothing_that_was_acknowledged() {
+    killed_workers(BUCKET_DURABILITY);
+}
+
+#[test]
+fn a_killed_worker_with_a_journal_loses_nothing_that_was_acknowledged() {
+    killed_workers(JOURNAL_DURABILITY);
+}
+
+fn killed_workers(durability: &[&str]) {
+    let seed = seed();
+    let journal = durability == JOURNAL_DURABILITY;
+    let names = if journal { JOURNAL_NAMES } else { NAMES };
+    let seen = Seen::new(durability);
+    let (mut acknowledged, mut next) = (Vec::new(), 0);
+    for moment in 0..number("BRIGADE_CRASHES", 10) {
+        let (tell, told) = mpsc::channel();
+        let writing = writer(seen.mounted.path().to_owned(), seed, (next, names), tell);
+        let drawn = seed.wrapping_mul(37).wrapping_add(moment * 7);
+        acknowledged.extend(told.iter().take(usize::try_from(1 + drawn % 5).unwrap()));
+        let from = seen.requests();
+        while seen.requests() < from + drawn % 6 && !writing.is_finished() {
+            match told.try_recv() {
+                Ok(nth) => acknowledged.push(nth),
+                Err(_) => thread::yield_now(),
+            }
+        }
+        seen.mounted.crash_worker();
+        // The file that was being written may fail, or go on if nothing of it was lost; the mount is there all the time.
+        acknowledged.extend(told.iter().take(2));
+        drop(told);
+        let tried = writing.join().unwrap();
+        if !journal {
+            compare(|name| seen.bytes(name), &acknowledged, (tried, names), seed);
+        }
+        compare(|name| fs::read(seen.mounted.join(name)).ok(), &acknowledged, (tried, names), seed);
+        next = tried + 1;
+    }
+    let seen = seen.mounted_after_unmount();
+    compare(|name| seen.bytes(name), &acknowledged, (next - 1, names), seed);
+    seen.mounted_uploads_are_gone();
+}
+
 /// The backend as a process of its own.
 struct Served(Child);
 

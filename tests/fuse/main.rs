@@ -26,4 +26,5 @@ mod programs;
 mod seeds;
 #[path = "../support/speech.rs"]
 mod speech;
+mod takeover;
 mod two_mounts;

@@ -58,10 +58,12 @@ step() {
 # What the mount holds now: kilobytes of memory, descriptors, threads.
 sample() {
     [[ -z ${PLAIN:-} ]] || { echo 0 0 0 && return; }
-    local rss threads fds
-    rss=$(awk '/^VmRSS/ { print $2 }' "/proc/$mount_pid/status")
-    threads=$(awk '/^Threads/ { print $2 }' "/proc/$mount_pid/status")
-    fds=$(find "/proc/$mount_pid/fd" -mindepth 1 2>/dev/null | wc -l)
+    local rss threads fds worker
+    # The one that serves it.
+    read -r worker <"/proc/$mount_pid/task/$mount_pid/children"
+    rss=$(awk '/^VmRSS/ { print $2 }' "/proc/$worker/status")
+    threads=$(awk '/^Threads/ { print $2 }' "/proc/$worker/status")
+    fds=$(find "/proc/$worker/fd" -mindepth 1 2>/dev/null | wc -l)
     echo "$rss $fds $threads"
 }
 

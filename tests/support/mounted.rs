@@ -1,6 +1,8 @@
 //! A mount of the built program, which a test can use as a directory and which goes away with it.
 
 use crate::program;
+use rustix::process::Pid;
+use rustix::process::Signal;
 use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
@@ -10,6 +12,7 @@ use std::process::Child;
 use std::process::Command;
 use std::process::ExitStatus;
 use std::process::Stdio;
+use std::thread;
 use tempfile::TempDir;
 
 /// A mounted bucket. Dropped without [`MountedBucket::unmount`], it is detached and its process killed.
@@ -75,6 +78,11 @@ impl MountedBucket {
         command
     }
 
+    /// `brigade upgrade`, whatever comes of it.
+    pub fn upgrade(&self) -> program::Ran {
+        program::run(program::brigade(self.home.path()).arg("upgrade").arg(&self.dir))
+    }
+
     /// Unmounts as a user does, and asserts that everything is stored.
     #[track_caller]
     pub fn unmount(mut self) {
@@ -88,10 +96,32 @@ impl MountedBucket {
         self.child.wait().expect("it was started")
     }
 
-    /// Ends the process as a crash would; the mount stays, stale.
+    /// Ends the whole mount as a crash would that takes all of its processes; the mount stays, stale.
     pub fn crash(&mut self) {
+        let worker = self.worker();
         self.child.kill().expect("it runs");
         self.wait();
+        until_ended(worker);
+    }
+
+    /// Ends the process that serves the mount as a crash would; another one takes over.
+    pub fn crash_worker(&self) {
+        let worker = self.worker();
+        kill(worker);
+        until_ended(worker);
+    }
+
+    /// The process that serves the mount.
+    pub fn worker(&self) -> u32 {
+        let keeper = self.pid();
+        // Between two workers there is none.
+        loop {
+            let children = fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children"));
+            if let Some(child) = children.expect("it runs").split_whitespace().next() {
+                return child.parse().expect("a number");
+            }
+            thread::yield_now();
+        }
     }
 }
 
@@ -107,6 +137,25 @@ impl Drop for MountedBucket {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+fn kill(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("it is a process");
+    rustix::process::kill_process(pid, Signal::KILL).expect("it runs");
+}
+
+/// Waits until a process has ended, and holds nothing any more.
+fn until_ended(pid: u32) {
+    let runs = || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // After the name in brackets; `Z` is one that nobody has asked for yet, or whose other threads still run.
+        let alive = stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']));
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        alive || threads > 1
+    };
+    while runs() {
+        thread::yield_now();
     }
 }
 

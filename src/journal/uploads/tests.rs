@@ -105,3 +105,26 @@ async fn what_cannot_be_aborted_is_tried_again_at_the_next_start() {
         assert_eq!(leftovers.abort(&*bed.memory, &BTreeSet::new()).await, want);
     }
 }
+
+#[tokio::test]
+async fn an_upload_that_goes_on_is_not_left_over_and_can_end() {
+    let bed = Bed::new();
+    let (store, uploads, _) = bed.open();
+    let goes_on = bed.begin(&store, "goes on").await.unwrap();
+    bed.begin(&store, "left").await.unwrap();
+    drop((store, uploads));
+    let (store, uploads, mut leftovers) = bed.open();
+    leftovers.adopt("goes on", &goes_on);
+    leftovers.adopt("nobody's", &goes_on);
+    assert_eq!(leftovers.abort(&*bed.memory, &BTreeSet::new()).await, 1);
+    assert_eq!(bed.left().await, ["goes on"]);
+    drop((store, uploads));
+    // A crash then leaves it to the next.
+    let (store, uploads, mut leftovers) = bed.open();
+    leftovers.adopt("goes on", &goes_on);
+    drop(leftovers);
+    store.abort_upload("goes on", &goes_on).await.unwrap();
+    drop((store, uploads));
+    let (_store, _uploads, nothing) = bed.open();
+    assert_eq!(nothing.abort(&*bed.memory, &BTreeSet::new()).await, 0);
+}

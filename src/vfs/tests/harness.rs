@@ -7,6 +7,7 @@ use crate::store::Op;
 use crate::store::Store;
 use crate::store::memory::Memory;
 use crate::vfs::Error;
+use crate::vfs::Means;
 use crate::vfs::Options;
 use crate::vfs::Result;
 use crate::vfs::Vfs;
@@ -14,6 +15,8 @@ use crate::vfs::handle::Access;
 use crate::vfs::handle::HandleId;
 use crate::vfs::inode::InodeId;
 use crate::vfs::io::Answer;
+use crate::vfs::notes;
+use crate::vfs::notes::Notes;
 use crate::vfs::open::How;
 use crate::vfs::open::Owner;
 use crate::vfs::readdir::Detail;
@@ -23,6 +26,7 @@ use crate::vfs::setattr::Changes;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -50,6 +54,32 @@ impl Mounted {
     pub fn over(store: Arc<Memory>, options: Options) -> Self {
         let shared: Arc<dyn Store> = store.clone();
         Self { store, vfs: Vfs::new(shared, options, Handle::current()) }
+    }
+
+    /// With notes for another process.
+    pub fn noted() -> (Self, File) {
+        let (store, notes) = (Arc::new(Memory::new()), notes::new_file().unwrap());
+        (Self::with_notes(store, &notes), notes)
+    }
+
+    /// Another process that serves the same mount, after this one.
+    pub fn taken_over(&self, notes: &File) -> Self {
+        Self::with_notes(Arc::clone(&self.store), notes)
+    }
+
+    /// Likewise, one that goes on with what this one has handed over.
+    pub async fn taken_over_whole(&self, notes: &File) -> Self {
+        let (_, known) = Notes::open(notes.try_clone().unwrap()).unwrap();
+        let next = self.taken_over(notes);
+        next.vfs.take(&known).await;
+        next
+    }
+
+    fn with_notes(store: Arc<Memory>, file: &File) -> Self {
+        let shared: Arc<dyn Store> = store.clone();
+        let (notes, known) = Notes::open(file.try_clone().unwrap()).unwrap();
+        let means = Means { storing: Arc::clone(&shared), disk: None, waits: false };
+        Self { store, vfs: Vfs::going_on(shared, means, Options::default(), Handle::current(), (&notes, &known)) }
     }
 
     /// Another mount of the same bucket.

@@ -20,6 +20,8 @@ use crate::vfs::Error;
 use crate::vfs::Means;
 use crate::vfs::Options;
 use crate::vfs::Vfs;
+use crate::vfs::known::Known;
+use crate::vfs::notes::Notes;
 use crate::vfs::setattr::Changes;
 use crate::writer::disk::Disk;
 use proptest::prelude::*;
@@ -63,7 +65,8 @@ impl Bed {
             let shared: Arc<dyn Store> = self.store.clone();
             let options = Options { durability, memory_limit: 24 * MIB, ..Options::default() };
             let means = Means { storing: Arc::clone(&shared), disk: Some(disk), waits: false };
-            let vfs = Vfs::with_means(shared, means, options, tokio::runtime::Handle::current());
+            let (notes, known) = (Notes::none(), Known::default());
+            let vfs = Vfs::going_on(shared, means, options, tokio::runtime::Handle::current(), (&notes, &known));
             vfs.recover(&journal).await;
             work(Mounted { store: Arc::clone(&self.store), vfs }).await
         });

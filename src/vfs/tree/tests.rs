@@ -47,7 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #[test]
     fn the_invariants_hold_and_everything_is_forgotten_at_last(steps in vec(step(), 0..60)) {
-        let tree = Tree::new("p/".into(), attr(Kind::Directory));
+        let tree = Tree::new("p/".into(), attr(Kind::Directory), &Notes::none());
         let mut known = vec![InodeId::ROOT];
         let pick = |known: &Vec<InodeId>, at: usize| known[at % known.len()];
         for step in steps {
@@ -81,7 +81,7 @@ proptest! {
 
 #[test]
 fn keys_follow_renames_and_end_with_the_name() {
-    let tree = Tree::new("p/".into(), attr(Kind::Directory));
+    let tree = Tree::new("p/".into(), attr(Kind::Directory), &Notes::none());
     let directory = tree.intern(InodeId::ROOT, "a", || attr(Kind::Directory));
     let file = tree.intern(directory.id, "f", || attr(Kind::File));
     assert_eq!(tree.key(&file).as_deref(), Some("p/a/f"));
@@ -95,7 +95,7 @@ fn keys_follow_renames_and_end_with_the_name() {
 
 #[test]
 fn another_kind_under_a_name_is_another_inode() {
-    let tree = Tree::new(String::new(), attr(Kind::Directory));
+    let tree = Tree::new(String::new(), attr(Kind::Directory), &Notes::none());
     let file = tree.intern(InodeId::ROOT, "a", || attr(Kind::File));
     let directory = tree.intern(InodeId::ROOT, "a", || attr(Kind::Directory));
     assert_ne!(file.id, directory.id);

@@ -416,3 +416,44 @@ async fn a_handler_that_breaks_costs_the_file_and_no_other() {
     other.commit(Condition::None).await.unwrap();
     assert_eq!(store.bytes("k").unwrap(), "whole");
 }
+
+#[tokio::test]
+async fn another_process_goes_on_with_a_stream() {
+    for (before, after) in [(0, 3), (7, MIB), (PART - 1, 2), (2 * PART + 5, PART), (11 * MIB, 0)] {
+        let store = Arc::new(Memory::new());
+        let whole = pattern(before + after);
+        let first = Stream::new(context(&store, 64 * MIB), Arc::new(Fixed));
+        first.write_waiting(0, whole.slice(..usize::try_from(before).unwrap())).await.unwrap();
+        let handed = loop {
+            match first.hand_over() {
+                Some(handed) => break handed,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        drop(first);
+        let bytes = postcard::to_stdvec(&handed).unwrap();
+        let next = Stream::handed(context(&store, 64 * MIB), Arc::new(Fixed), postcard::from_bytes(&bytes).unwrap());
+        let next = next.await;
+        assert_eq!((next.size(), next.has_begun()), (before, before >= PART), "{before}");
+        next.write_waiting(before, whole.slice(usize::try_from(before).unwrap()..)).await.unwrap();
+        next.commit(Condition::None).await.unwrap();
+        assert_eq!(store.bytes("k").unwrap(), whole, "{before} and {after}");
+        assert_eq!(store.list_uploads("").await.unwrap().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_goes_on_from_an_object_is_handed_over_and_a_failed_one_is_not() {
+    let store = Arc::new(Memory::new());
+    let whole = pattern(6 * MIB);
+    let etag = store.put_object("k", whole.clone().into(), &Headers::default(), &Condition::None).await.unwrap();
+    let base = Base { key: "k".into(), etag, size: 6 * MIB };
+    let first = Stream::after(context(&store, 64 * MIB), Arc::new(Fixed), base).await.unwrap();
+    first.write(6 * MIB, b"more").unwrap();
+    let next = Stream::handed(context(&store, 64 * MIB), Arc::new(Fixed), first.hand_over().unwrap()).await;
+    next.commit(Condition::None).await.unwrap();
+    assert_eq!(store.bytes("k").unwrap(), [&whole[..], b"more"].concat());
+    assert!(next.hand_over().is_none(), "it has ended");
+    first.abandon().await;
+    assert!(first.has_failed() && first.hand_over().is_none());
+}
