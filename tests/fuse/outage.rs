@@ -64,7 +64,7 @@ fn source(length: usize) -> (tempfile::TempDir, Vec<u8>) {
 
 #[test]
 fn a_copy_goes_on_by_itself_when_the_store_is_back() {
-    let mut seen = Seen::new(&["--timeout", "2s"]);
+    let mut seen = Seen::new(&["--timeout", "2s", "--metadata-ttl", "1ms"]);
     let (dir, bytes) = source(50 * MIB);
     seen.backend.set_faults("[[rule]]\nfault = \"bandwidth\"\nup = \"4MiB\"");
     let before = seen.backend.requests("UploadPart");
