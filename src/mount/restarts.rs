@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A process that has served for so long died of something new.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(10);
 /// The pause before the second start in a row; each further one is twice as long, ...
 const PAUSE: Duration = Duration::from_millis(100);
 /// ... up to this.
