@@ -33,6 +33,7 @@ const CONFINED: &[(&str, &str, &str)] = &[
     ("reqwest", "src/http/", "HTTP is spoken in one place"),
     ("hyper", "src/http/", "HTTP is spoken in one place"),
     ("hyper_util", "src/http/", "HTTP is spoken in one place"),
+    ("rustls", "src/http/", "TLS is spoken in one place"),
     ("quick_xml", "src/wire/", "XML is written and read in one place"),
     ("aws_config", "src/store/credentials.rs", "where credentials are looked for"),
     ("redb", "src/server/", "the index is the backend's"),
