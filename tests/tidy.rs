@@ -5,6 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "tidy/licences.rs"]
+mod licences;
+
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
