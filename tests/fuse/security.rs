@@ -1,4 +1,4 @@
-//! Who gets at what: secrets in logs, other users of the machine, keys that may not do everything.
+//! Who gets at what: secrets in logs and in memory, other users of the machine, keys that may not do everything.
 
 use crate::backend::ACCESS_KEY_ID;
 use crate::backend::BUCKET;
@@ -6,6 +6,7 @@ use crate::backend::Backend;
 use crate::backend::SECRET;
 use crate::mounted::MountedBucket;
 use crate::program::brigade;
+use crate::program::core_limit;
 use crate::program::run;
 use crate::programs::shell;
 use crate::speech::Speech;
@@ -68,6 +69,14 @@ fn no_log_holds_a_secret() {
         }
         mounted.unmount();
     }
+}
+
+#[test]
+fn the_memory_of_a_mount_is_dumped_nowhere() {
+    let data = TempDir::new().unwrap();
+    let mounted = MountedBucket::local(data.path(), &[]);
+    assert_eq!(core_limit(mounted.pid()), "0");
+    mounted.unmount();
 }
 
 #[test]
