@@ -5,6 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "tidy/licences.rs"]
+mod licences;
+
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -33,6 +36,7 @@ const CONFINED: &[(&str, &str, &str)] = &[
     ("reqwest", "src/http/", "HTTP is spoken in one place"),
     ("hyper", "src/http/", "HTTP is spoken in one place"),
     ("hyper_util", "src/http/", "HTTP is spoken in one place"),
+    ("rustls", "src/http/", "TLS is spoken in one place"),
     ("quick_xml", "src/wire/", "XML is written and read in one place"),
     ("aws_config", "src/store/credentials.rs", "where credentials are looked for"),
     ("redb", "src/server/", "the index is the backend's"),

@@ -1,7 +1,10 @@
-//! Processes of this machine and what they hold open, as the kernel tells in `/proc`.
+//! Processes of this machine and what they hold open, as the kernel tells in `/proc`; and what is hidden of this one.
 
 use rustix::io::Errno;
 use rustix::io::FdFlags;
+use rustix::process::DumpableBehavior;
+use rustix::process::Resource;
+use rustix::process::Rlimit;
 use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -40,6 +43,19 @@ pub fn keep_descriptors_from_children() -> io::Result<()> {
     Ok(())
 }
 
+/// Keeps the memory of this process, where secrets are, out of core dumps and from debuggers of the same user.
+///
+/// The limit alone would not do: where the kernel hands dumps to a program, it does not ask for it. Being not dumpable
+/// also gives the files of `/proc/PID` that show memory and descriptors to root; the process itself still reads its own.
+///
+/// # Errors
+/// When the system refuses, which a filter of system calls may do.
+pub fn hide_memory() -> io::Result<()> {
+    let limit = rustix::process::getrlimit(Resource::Core);
+    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: limit.maximum })?;
+    Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
 /// The process that a thread belongs to; `None` when it is gone, or of another namespace.
 #[must_use]
 pub fn process_of(thread: u32) -> Option<u32> {
@@ -70,6 +86,16 @@ mod tests {
         assert!(holds_inode(std::process::id(), inode));
         drop(file);
         assert!(!holds_inode(u32::MAX, inode), "no such process");
+    }
+
+    #[test]
+    fn hidden_memory_is_dumped_nowhere_and_descriptors_are_still_found() {
+        hide_memory().unwrap();
+        assert_eq!(rustix::process::getrlimit(Resource::Core).current, Some(0));
+        assert_eq!(rustix::process::dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+        let file = tempfile::tempfile().unwrap();
+        assert!(holds_inode(std::process::id(), file.metadata().unwrap().ino()));
+        keep_descriptors_from_children().unwrap();
     }
 
     #[test]

@@ -108,6 +108,15 @@ pub struct StoreArgs {
     /// The profile in ~/.aws [default: AWS_PROFILE]
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
+    /// Believe endpoints only by the authorities in this PEM file [default: AWS_CA_BUNDLE, else the system's]
+    #[arg(long, value_name = "FILE")]
+    pub ca_bundle: Option<PathBuf>,
+    /// Show this certificate to an endpoint that asks for one: PEM, with its chain
+    #[arg(long, value_name = "FILE")]
+    pub client_certificate: Option<PathBuf>,
+    /// The key of --client-certificate: PEM, unencrypted
+    #[arg(long, value_name = "FILE")]
+    pub client_key: Option<PathBuf>,
     /// How a bucket is named in requests: path, virtual or auto
     #[arg(long, value_enum, default_value_t = Addressing::Auto, hide_possible_values = true, value_name = "HOW")]
     pub addressing: Addressing,

@@ -15,6 +15,7 @@ mod upgrade;
 mod uploads;
 mod usage;
 
+use crate::base::process;
 use crate::cli::args::Command;
 use crate::cli::resolve::Environment;
 use std::ffi::OsString;
@@ -55,6 +56,8 @@ fn dispatch(arguments: &[OsString], environment: &Environment) -> Result<(), Fai
             return Ok(());
         }
     };
+    // Secrets are in memory from here on.
+    process::hide_memory().map_err(|cause| Failure::Failed(format!("cannot turn off core dumps: {cause}")))?;
     match &typed.cli.command {
         Command::Mount(args) => mount::run(args, &typed.arguments, environment),
         Command::Umount(args) => umount::run(args, environment),

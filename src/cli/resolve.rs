@@ -15,6 +15,7 @@ use crate::cli::args::UploadsPlaceArgs;
 use crate::cli::endpoint;
 use crate::fuse;
 use crate::mount::background;
+use crate::mount::certificates;
 use crate::mount::control;
 use crate::mount::link;
 use crate::mount::plan::Endpoint;
@@ -68,6 +69,8 @@ pub struct Environment {
     pub runtime_dir: Option<PathBuf>,
     /// `AWS_ENDPOINT_URL_S3`, or else `AWS_ENDPOINT_URL`.
     pub endpoint_url: Option<String>,
+    /// `AWS_CA_BUNDLE`: the authorities that endpoints are believed by.
+    pub ca_bundle: Option<PathBuf>,
     /// `XDG_STATE_HOME`: where a user's programs keep what outlives them.
     pub state_home: Option<PathBuf>,
     /// `HOME`.
@@ -99,6 +102,7 @@ impl Environment {
             read_only_secret_access_key: text("BRIGADE_READ_ONLY_SECRET_ACCESS_KEY").map(Secret),
             runtime_dir: std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
             endpoint_url: text("AWS_ENDPOINT_URL_S3").or_else(|| text("AWS_ENDPOINT_URL")),
+            ca_bundle: text("AWS_CA_BUNDLE").map(PathBuf::from),
             state_home: std::env::var_os("XDG_STATE_HOME").map(PathBuf::from),
             home: std::env::var_os("HOME").map(PathBuf::from),
         }
@@ -134,7 +138,7 @@ fn chosen_state_dir(typed: Option<&Path>, environment: &Environment) -> Result<O
 /// Whose uploads `brigade uploads` is to look at.
 pub fn uploads(args: &UploadsPlaceArgs, environment: &Environment) -> Result<uploads::Plan, Failure> {
     let (source, prefix) = source(&args.source, &args.store)?;
-    let endpoint = endpoint::endpoint(&args.store, &source, environment)?;
+    let endpoint = reached(&args.store, &source, environment)?;
     let state_dir = chosen_state_dir(args.state_dir.as_deref(), environment)?;
     Ok(uploads::Plan { source, prefix, endpoint, state_dir })
 }
@@ -307,7 +311,31 @@ fn reached(store: &StoreArgs, source: &Source, environment: &Environment) -> Res
         ));
     }
     endpoint.faults = faults(store.faults.as_deref())?;
+    // A local source has an endpoint of its own, without TLS.
+    if matches!(source, Source::Bucket { .. }) {
+        endpoint.tls = certificates::read(&certificate_files(store, environment)?).map_err(Failure::Failed)?;
+    }
     Ok(endpoint)
+}
+
+fn certificate_files<'a>(
+    store: &'a StoreArgs,
+    environment: &'a Environment,
+) -> Result<certificates::Files<'a>, Failure> {
+    let authorities = match (&store.ca_bundle, &environment.ca_bundle) {
+        (Some(file), _) => Some(("--ca-bundle", file.as_path())),
+        (None, file) => file.as_ref().map(|file| ("AWS_CA_BUNDLE", file.as_path())),
+    };
+    let half = |given: &str, other: &str| Err(usage(format!("{given} needs {other} as well; give both")));
+    let identity = match (&store.client_certificate, &store.client_key) {
+        (Some(certificate), Some(key)) => {
+            Some((("--client-certificate", certificate.as_path()), ("--client-key", key.as_path())))
+        }
+        (None, None) => None,
+        (Some(_), None) => return half("--client-certificate", "--client-key"),
+        (None, Some(_)) => return half("--client-key", "--client-certificate"),
+    };
+    Ok(certificates::Files { authorities, identity })
 }
 
 /// The plan of faults in a file.
@@ -359,6 +387,8 @@ mod tests {
             ("s3://b m --provider nowhere", "--provider \"nowhere\" is not known; use one of s3, aws"),
             ("jss://b m --checksum crc64nvme", "--checksum crc64nvme does not exist in JSS; use auto, md5, none"),
             ("s3://b/a m --prefix c", "both name a prefix"),
+            ("s3://b m --client-certificate c", "--client-certificate needs --client-key as well"),
+            ("s3://b m --client-key k", "--client-key needs --client-certificate as well"),
             ("s3://b m --faults f", "--faults goes with a local: source"),
             ("local:d m --faults /proc/none", "cannot read the plan of faults /proc/none"),
             ("gs://b m", "SOURCE \"gs://b\": not a source; write s3://BUCKET"),

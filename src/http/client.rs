@@ -14,12 +14,14 @@ use crate::http::Request;
 use crate::http::Response;
 use crate::http::Result;
 use crate::http::Transport;
+use crate::http::tls::Tls;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
 use http_body::Frame;
 use http_body::SizeHint;
+use rustls::AlertDescription;
 use std::error::Error as StdError;
 use std::io;
 use std::pin::Pin;
@@ -52,6 +54,14 @@ impl Client {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(origin: &Origin) -> Result<Self> {
+        Self::with_tls(origin, &Tls::default())
+    }
+
+    /// The same, with a say in whom it believes and who it is.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn with_tls(origin: &Origin, tls: &Tls) -> Result<Self> {
         let mut builder = reqwest::Client::builder()
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
@@ -66,7 +76,7 @@ impl Client {
         if origin.is_loopback() {
             builder = builder.no_proxy();
         }
-        let inner = builder.build().map_err(|error| failure(error, "the HTTP client cannot be set up"))?;
+        let inner = tls.apply(builder).build().map_err(|error| failure(error, "the HTTP client cannot be set up"))?;
         Ok(Self { inner })
     }
 }
@@ -178,9 +188,11 @@ fn failure(error: reqwest::Error, authority: &str) -> Error {
     let mut cause: &(dyn StdError + 'static) = &error;
     let mut io_kinds = Vec::new();
     let mut is_http = true;
+    let mut is_unwelcome = false;
     while let Some(next) = below(cause) {
         cause = next;
         io_kinds.extend(cause.downcast_ref::<io::Error>().map(io::Error::kind));
+        is_unwelcome |= cause.downcast_ref().is_some_and(refuses_our_certificate);
         is_http &= !cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
     }
     let (kind, what) = if error.is_timeout() && error.is_connect() {
@@ -189,6 +201,8 @@ fn failure(error: reqwest::Error, authority: &str) -> Error {
         (ErrorKind::Timeout, "no answer in time".to_owned())
     } else if !is_http {
         (ErrorKind::NotHttp, format!("what answers does not speak HTTP: {cause}"))
+    } else if is_unwelcome {
+        (ErrorKind::Tls, format!("TLS failed: {cause}"))
     } else if !error.is_connect() {
         (ErrorKind::Broken, format!("the connection broke: {cause}"))
     } else if io_kinds.contains(&io::ErrorKind::ConnectionRefused) {
@@ -199,6 +213,27 @@ fn failure(error: reqwest::Error, authority: &str) -> Error {
         (ErrorKind::Connect, format!("cannot connect: {cause}"))
     };
     Error::new(kind, format!("{authority}: {what}")).caused_by(error)
+}
+
+/// Whether the other side ended the connection because of the certificate that it was shown, or was not. Since TLS 1.3 it
+/// says so when the client has already begun to speak.
+fn refuses_our_certificate(error: &rustls::Error) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        error,
+        rustls::Error::AlertReceived(
+            Alert::CertificateRequired
+                | Alert::NoCertificate
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::DecryptError
+                | Alert::AccessDenied
+        )
+    )
 }
 
 /// The error below another. One that is wrapped in an I/O error is not among its sources.

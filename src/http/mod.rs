@@ -5,6 +5,7 @@
 pub mod client;
 mod origin;
 pub mod server;
+pub mod tls;
 
 pub use ::http::HeaderMap;
 pub use ::http::HeaderName;

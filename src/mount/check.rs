@@ -1,9 +1,11 @@
 //! Whether the store can be used, asked once before anything is mounted, and what to tell the user if it cannot.
 
+use crate::http;
 use crate::store;
 use crate::store::Kind;
 use crate::store::ListObjects;
 use crate::store::Store;
+use std::error::Error as _;
 use std::time::Duration;
 
 /// How long the store has to answer. A person waits.
@@ -56,6 +58,9 @@ pub fn explain(error: &store::Error, place: &Place) -> String {
             format!("{endpoint} denies listing bucket {bucket:?}: {why}; grant these credentials s3:ListBucket on it")
         }
         Kind::Network => format!("cannot reach {endpoint}: {why}; check --endpoint-url and the network"),
+        Kind::Protocol if is_about_tls(error) => format!(
+            "no trusted connection to {endpoint}: {why}; check --endpoint-url, --ca-bundle and --client-certificate"
+        ),
         Kind::Protocol | Kind::NotImplemented => {
             format!("{endpoint} does not answer as an S3 endpoint does: {why}; check --endpoint-url")
         }
@@ -72,6 +77,11 @@ pub fn explain(error: &store::Error, place: &Place) -> String {
         | Kind::Archived
         | Kind::Invalid => format!("cannot list bucket {bucket:?} at {endpoint}: {error}; check --region and --prefix"),
     }
+}
+
+fn is_about_tls(error: &store::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<http::Error>());
+    cause.is_some_and(|cause| cause.kind == http::ErrorKind::Tls)
 }
 
 #[cfg(test)]
@@ -98,5 +108,8 @@ mod tests {
             assert!(line.starts_with(want), "{kind:?}: {line}");
             assert!(!line.contains('\n'));
         }
+        let cause = http::Error::new(http::ErrorKind::Tls, "WHY");
+        let line = explain(&Error::new(Op::ListObjects, "", Kind::Protocol, "WHY").caused_by(cause), &place);
+        assert!(line.starts_with("no trusted connection to http://s3.example: WHY; check --endpoint-url, --ca-bundle"));
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -122,6 +123,8 @@ impl Listener {
             Ok(()) | Err(_) => {}
         }
         let listener = UnixListener::bind(&path)?;
+        // Who asks is looked at as well; this keeps others from asking at all.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         let inode = std::fs::symlink_metadata(&path)?.ino();
         Ok(Self { listener, path, inode })
     }
@@ -334,6 +337,7 @@ mod tests {
         std::fs::create_dir(&directory).unwrap();
         std::fs::write(socket_path(&directory, device), "left by a crash").unwrap();
         let listener = Listener::bind(&directory, device).unwrap();
+        assert_eq!(std::fs::metadata(socket_path(&directory, device)).unwrap().mode() & 0o777, 0o600);
         let (sender, mut receiver) = mpsc::channel(1);
         let serving = tokio::spawn(listener.serve(sender));
 
@@ -397,7 +401,6 @@ mod tests {
 
     #[test]
     fn a_directory_that_others_can_write_to_is_not_used() {
-        use std::os::unix::fs::PermissionsExt;
         let root = tempfile::tempdir().unwrap();
         let open = root.path().join("open");
         std::fs::create_dir(&open).unwrap();
@@ -406,6 +409,7 @@ mod tests {
         std::os::unix::fs::symlink(root.path(), root.path().join("link")).unwrap();
         assert!(own_directory(&root.path().join("link")).is_err());
         own_directory(&root.path().join("new")).unwrap();
+        assert_eq!(std::fs::metadata(root.path().join("new")).unwrap().mode() & 0o777, 0o700);
         own_directory(&root.path().join("new")).unwrap();
     }
 }

@@ -4,6 +4,7 @@
 //! environment; that is `cli`.
 
 pub mod background;
+pub mod certificates;
 pub mod check;
 pub mod control;
 pub mod daemon;

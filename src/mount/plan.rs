@@ -2,6 +2,7 @@
 
 use crate::fuse;
 use crate::http::Origin;
+use crate::http::tls::Tls;
 use crate::mount::source::Source;
 use crate::server::faults;
 use crate::store::client::PATIENCE;
@@ -56,6 +57,8 @@ pub struct Endpoint {
     pub signature: Option<Signature>,
     /// For how long the store may be silent before a request counts as lost.
     pub patience: Duration,
+    /// Whose certificates are believed, and which one is shown.
+    pub tls: Tls,
     /// What the backend of a local source does wrong on purpose.
     pub faults: Option<faults::Plan>,
 }
@@ -73,6 +76,7 @@ impl Endpoint {
             integrity: None,
             signature: None,
             patience: PATIENCE,
+            tls: Tls::default(),
             faults: None,
         }
     }

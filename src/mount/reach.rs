@@ -144,6 +144,7 @@ async fn remote(bucket: &str, endpoint: &Endpoint) -> Result<Reached, Error> {
         integrity: endpoint.integrity,
         patience: endpoint.patience,
         signature: endpoint.signature,
+        tls: endpoint.tls.clone(),
         ..client::Options::new(bucket, provider)
     };
     let place = Place { bucket: bucket.to_owned(), endpoint: shown };

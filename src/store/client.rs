@@ -15,6 +15,7 @@ mod site;
 use crate::http;
 use crate::http::Origin;
 use crate::http::Transport;
+use crate::http::tls::Tls;
 use crate::store::Dialect;
 use crate::store::Error;
 use crate::store::Facts;
@@ -58,6 +59,8 @@ pub struct Options {
     pub facts: Option<Facts>,
     /// For how long the store may be silent before a request counts as lost, where it has not to move bytes meanwhile.
     pub patience: Duration,
+    /// Whose certificates are believed, and which one is shown.
+    pub tls: Tls,
 }
 
 /// The patience of whoever has no other.
@@ -78,6 +81,7 @@ impl Options {
             signature: None,
             facts: None,
             patience: PATIENCE,
+            tls: Tls::default(),
         }
     }
 }
@@ -106,8 +110,8 @@ impl Client {
     /// [`Kind::Invalid`] when the options do not give an address or do not fit together, or TLS cannot be set up.
     pub fn connect(options: Options, credentials: SharedCredentials) -> Result<Self> {
         let site = Site::new(&options, None)?;
-        let transport =
-            http::client::Client::new(&site.origin).map_err(|error| invalid(error.to_string()).caused_by(error))?;
+        let transport = http::client::Client::with_tls(&site.origin, &options.tls)
+            .map_err(|error| invalid(error.to_string()).caused_by(error))?;
         Self::over(options, credentials, Arc::new(transport))
     }
 

@@ -23,6 +23,7 @@ mod patches;
 #[path = "../support/program.rs"]
 mod program;
 mod programs;
+mod security;
 mod seeds;
 #[path = "../support/speech.rs"]
 mod speech;

@@ -54,6 +54,11 @@ impl Backend {
         self.options.keys = keys;
     }
 
+    /// Lets in the pairs of such a file beside the first, from the next start on.
+    pub fn admit(&mut self, users: &str) {
+        self.options.users = brigade::server::users::parse(users).unwrap_or_else(|why| panic!("{why}:\n{users}"));
+    }
+
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.options.listen)
     }

@@ -29,6 +29,13 @@ pub fn brigade(home: &Path) -> Command {
     command
 }
 
+/// The soft limit of core dumps that a process has, as the kernel shows it.
+pub fn core_limit(pid: u32) -> String {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("the process runs");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).expect("the kernel lists it");
+    line.split_whitespace().next().expect("it has a value").to_owned()
+}
+
 /// Runs it to its end.
 pub fn run(command: &mut Command) -> Ran {
     let output = command.output().expect("the program was built");

@@ -4,5 +4,6 @@
 mod check;
 mod mount;
 mod serve;
+mod tls;
 mod umount;
 mod uploads;

@@ -1,6 +1,7 @@
 //! `brigade serve` as a process: what it prints, how it ends, and what it refuses.
 
 use crate::program::brigade;
+use crate::program::core_limit;
 use crate::program::run;
 use rustix::process::Pid;
 use rustix::process::Signal;
@@ -136,6 +137,14 @@ fn each_request_is_a_line_of_the_log_without_its_signature() {
         assert!(line.contains(part), "{part}: {line}");
     }
     assert!(!log.contains("hush"));
+}
+
+#[test]
+fn the_memory_of_the_server_is_dumped_nowhere() {
+    let home = TempDir::new().unwrap();
+    let (mut served, _) = Served::start(&mut serve(home.path(), "data --listen 127.0.0.1:0"));
+    assert_eq!(core_limit(served.0.id()), "0");
+    assert_eq!(served.signal(Signal::TERM), Some(0));
 }
 
 #[test]
