@@ -157,7 +157,8 @@ impl Shutdown {
             Event::Signal => self.on_signal(),
             Event::Asked(lossy) => self.on_asked(*lossy),
             Event::StoreGone => {
-                let gives_up = self.is_forced() && !self.given_up && self.phase != Phase::Exited;
+                let is_ending = !matches!(self.phase, Phase::Serving | Phase::Exited);
+                let gives_up = self.is_forced() && !self.given_up && is_ending;
                 self.given_up |= gives_up;
                 (self.phase, if gives_up { vec![Action::GiveUp] } else { vec![] })
             }
@@ -242,8 +243,8 @@ impl Shutdown {
     fn on_unmounted(&self, outcome: &Unmounted) -> (Phase, Vec<Action>) {
         match (self.phase, outcome) {
             (Phase::AskedUnmounting | Phase::LeavingUnmounting, Unmounted::Done) => (Phase::Unmounted, vec![]),
-            // Who holds it gets errors once the process is gone.
-            (Phase::AskedUnmounting, Unmounted::Busy | Unmounted::Failed(_)) if self.is_forced() => {
+            // Nothing that is given up comes back. Who holds it gets errors once the process is gone.
+            (Phase::AskedUnmounting, Unmounted::Busy | Unmounted::Failed(_)) if self.given_up => {
                 (Phase::Finishing, vec![Action::Detach, Action::Finish])
             }
             (Phase::AskedUnmounting, Unmounted::Busy) => (Phase::Serving, vec![Action::Refuse(Refusal::Busy)]),
@@ -352,7 +353,6 @@ mod tests {
         use Event::SessionEnded;
         use Event::Signal;
         use Event::StoreGone;
-        let clean = Action::Exit(Ending::Clean);
         let lost = Action::Exit(Ending::Lost);
         let rows: &[(&[Event], &[Action], &str)] = &[
             (
@@ -364,9 +364,14 @@ mod tests {
             (&[ASKED, FORCED, StoreGone], &[Drain, GiveUp], "force takes over from one that waits"),
             (&[Signal, FORCED, StoreGone], &[Drain, GiveUp], "also from a signal"),
             (
-                &[FORCED, DRAINED, BUSY, DRAINED],
-                &[Drain, Unmount, Detach, Finish, clean.clone()],
-                "--force takes it from those who hold it",
+                &[FORCED, StoreGone, HALF_DRAINED, BUSY, DRAINED],
+                &[Drain, GiveUp, Unmount, Detach, Finish, lost.clone()],
+                "what was given up is taken from those who hold it",
+            ),
+            (
+                &[FORCED, DRAINED, BUSY, StoreGone],
+                &[Drain, Unmount, Action::Refuse(Refusal::Busy)],
+                "with a store that answers a busy mount stays",
             ),
             (
                 &[FORCED, HALF_DRAINED, GONE, SessionEnded, DRAINED],
