@@ -75,15 +75,7 @@ pub struct Inheritance {
 async fn take_and_serve(plan: &Plan, link: &Arc<Link>, ready: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
     let mut signals = Signals::new().map_err(Error::Start)?;
     let (dir, inheritance) = told_to_prepare(link).map_err(Error::Start)?;
-    let opening = Stack::open(plan, &inheritance);
-    let stack = match inheritance.begin {
-        Begin::Fresh => tokio::select! {
-            stack = opening => stack?,
-            _ = signals.next() => return Err(Error::Start(io::ErrorKind::Interrupted.into())),
-        },
-        // What programs wait for is served first.
-        Begin::TakenOver => opening.await?,
-    };
+    let stack = open(plan, &inheritance, &mut signals).await?;
     // Where it was started from must not stay busy.
     let prepared = std::env::set_current_dir("/").and_then(|()| told_to_serve(link));
     let (device, can_be_taken_over) = match prepared {
@@ -148,6 +140,18 @@ async fn take_and_serve(plan: &Plan, link: &Arc<Link>, ready: impl FnOnce() -> i
     match end {
         End::Mount(Ending::Lost) => Err(Error::Lost(dir)),
         End::Mount(Ending::Clean) | End::HandedOver(_) => Ok(()),
+    }
+}
+
+async fn open(plan: &Plan, inheritance: &Inheritance, signals: &mut Signals) -> Result<Stack, Error> {
+    let opening = Stack::open(plan, inheritance);
+    match inheritance.begin {
+        Begin::Fresh => tokio::select! {
+            stack = opening => Ok(stack?),
+            _ = signals.next() => Err(Error::Start(io::ErrorKind::Interrupted.into())),
+        },
+        // What programs wait for is served first.
+        Begin::TakenOver => Ok(opening.await?),
     }
 }
 
