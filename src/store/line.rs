@@ -1,7 +1,7 @@
 //! Whether the store can be reached: what all requests of a mount know of it together.
 //!
 //! While the line is broken requests wait at it instead of each knocking for itself. One that waits asks for the bucket
-//! now and then; the first answer lets all of them through. Decided purely in [`State`]; the shell adds the clock and
+//! now and then; the first answer lets all of them through. Decided purely in `State`; the shell adds the clock and
 //! those who wait.
 
 use crate::store::Error;
