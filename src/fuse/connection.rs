@@ -1,7 +1,7 @@
 //! The connection to the kernel: made once for a mount, and handed to every process that serves it.
 //!
 //! The kernel greets (`FUSE_INIT`) a new connection only. The process that mounts answers the greeting; one that serves the
-//! connection afterwards is greeted by [`greeted`] instead, since the library expects it.
+//! connection afterwards is greeted by `greeted` instead, since the library expects it.
 
 use crate::fuse::negotiate::negotiate;
 use crate::fuse::session::Options;

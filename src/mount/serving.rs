@@ -51,6 +51,7 @@ pub enum End {
 enum Happened {
     Drained { round: u64, failures: Vec<Failure> },
     StoreGone,
+    StoreAnswers,
     Unmounted(Unmounted),
     SessionEnded(io::Result<()>),
     HandedOver(Result<(), String>),
@@ -211,6 +212,7 @@ impl Serving {
             }
             Happened::Drained { .. } => None,
             Happened::StoreGone => Some(Event::StoreGone),
+            Happened::StoreAnswers => Some(Event::StoreAnswers),
             Happened::Unmounted(outcome) => Some(Event::Unmounted(outcome)),
             Happened::HandedOver(Err(why)) => self.stays(why),
             Happened::HandedOver(Ok(())) => None,
@@ -288,10 +290,9 @@ impl Serving {
     fn ask_store(&self) {
         let (bare, reports) = (Arc::clone(&self.bare), self.reports.clone());
         tokio::spawn(async move {
-            if !line::answers(&*bare).await {
-                // Nobody listens once the mount has ended.
-                let _ = reports.send(Happened::StoreGone);
-            }
+            let answers = line::answers(&*bare).await;
+            // Nobody listens once the mount has ended.
+            let _ = reports.send(if answers { Happened::StoreAnswers } else { Happened::StoreGone });
         });
     }
 

@@ -12,6 +12,8 @@ pub enum Event {
     Asked(Lossy),
     /// The store does not answer.
     StoreGone,
+    /// It does.
+    StoreAnswers,
     /// The one who asked has hung up.
     AskerGone,
     /// The drain begun last has ended; so many files could not be stored.
@@ -114,11 +116,15 @@ pub struct Shutdown {
     /// Something could not be stored, and was given up.
     lost: bool,
     given_up: bool,
+    /// Somebody forces the end, and it is not known yet whether the store answers.
+    asks_store: bool,
+    /// The mount is in use, which matters only if the store answers.
+    busy: bool,
 }
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self { phase: Phase::Serving, lossy: Lossy::No, lost: false, given_up: false }
+        Self { phase: Phase::Serving, lossy: Lossy::No, lost: false, given_up: false, asks_store: false, busy: false }
     }
 }
 
@@ -160,7 +166,16 @@ impl Shutdown {
                 let is_ending = !matches!(self.phase, Phase::Serving | Phase::Exited);
                 let gives_up = self.is_forced() && !self.given_up && is_ending;
                 self.given_up |= gives_up;
-                (self.phase, if gives_up { vec![Action::GiveUp] } else { vec![] })
+                self.asks_store = false;
+                let again = std::mem::take(&mut self.busy) && self.phase == Phase::AskedUnmounting;
+                let mut actions = if gives_up { vec![Action::GiveUp] } else { vec![] };
+                actions.extend(again.then_some(Action::Unmount));
+                (self.phase, actions)
+            }
+            Event::StoreAnswers => {
+                self.asks_store = false;
+                let stays = std::mem::take(&mut self.busy) && self.phase == Phase::AskedUnmounting;
+                if stays { (Phase::Serving, vec![Action::Refuse(Refusal::Busy)]) } else { (self.phase, vec![]) }
             }
             Event::AskerGone => match self.phase {
                 // Before the unmount nothing has happened that the absent one would have to know of.
@@ -196,16 +211,18 @@ impl Shutdown {
             return (self.phase, vec![]);
         }
         self.lossy = lossy;
+        self.asks_store = self.is_forced();
         // A drain that is under way goes on, whoever began it.
         let actions = if self.phase == Phase::Serving { vec![Action::Drain] } else { vec![] };
         (Phase::AskedDraining, actions)
     }
 
-    fn on_signal(&self) -> (Phase, Vec<Action>) {
+    fn on_signal(&mut self) -> (Phase, Vec<Action>) {
         match self.phase {
             Phase::Serving => (Phase::LeavingDraining, vec![Action::Drain]),
             // The asker's own drain or unmount goes on, and now ends the process either way.
             Phase::AskedDraining => (Phase::LeavingDraining, vec![]),
+            Phase::AskedUnmounting if std::mem::take(&mut self.busy) => (Phase::Detached, vec![Action::Detach]),
             Phase::AskedUnmounting => (Phase::LeavingUnmounting, vec![]),
             Phase::Unmounted => (Phase::Unmounted, vec![]),
             Phase::LeavingDraining | Phase::LeavingUnmounting | Phase::Detached | Phase::Finishing => {
@@ -240,12 +257,16 @@ impl Shutdown {
         }
     }
 
-    fn on_unmounted(&self, outcome: &Unmounted) -> (Phase, Vec<Action>) {
+    fn on_unmounted(&mut self, outcome: &Unmounted) -> (Phase, Vec<Action>) {
         match (self.phase, outcome) {
             (Phase::AskedUnmounting | Phase::LeavingUnmounting, Unmounted::Done) => (Phase::Unmounted, vec![]),
             // Nothing that is given up comes back. Who holds it gets errors once the process is gone.
             (Phase::AskedUnmounting, Unmounted::Busy | Unmounted::Failed(_)) if self.given_up => {
                 (Phase::Finishing, vec![Action::Detach, Action::Finish])
+            }
+            (Phase::AskedUnmounting, Unmounted::Busy) if self.asks_store => {
+                self.busy = true;
+                (self.phase, vec![])
             }
             (Phase::AskedUnmounting, Unmounted::Busy) => (Phase::Serving, vec![Action::Refuse(Refusal::Busy)]),
             (Phase::AskedUnmounting, Unmounted::Failed(why)) => {
@@ -309,6 +330,18 @@ mod tests {
             (&[ASKED, DRAINED, SessionEnded, GONE, DRAINED], &[Drain, Unmount, Finish, clean.clone()], "either order"),
             (&[ASKED, HALF_DRAINED], &[Drain, refused(Refusal::NotStored)], "it stays, with what is not stored"),
             (&[FORCED, HALF_DRAINED], &[Drain, Unmount], "--force goes anyway"),
+            (&[FORCED, DRAINED, BUSY], &[Drain, Unmount], "busy: it matters whether the store answers"),
+            (
+                &[FORCED, DRAINED, BUSY, Event::StoreAnswers],
+                &[Drain, Unmount, refused(Refusal::Busy)],
+                "which it does: it stays",
+            ),
+            (
+                &[FORCED, DRAINED, BUSY, Event::StoreGone, BUSY],
+                &[Drain, Unmount, Action::GiveUp, Unmount, Detach, Finish],
+                "which it does not: it goes",
+            ),
+            (&[FORCED, DRAINED, BUSY, Signal], &[Drain, Unmount, Detach], "a signal does not wait for that"),
             (&[ASKED, DRAINED, BUSY], &[Drain, Unmount, refused(Refusal::Busy)], "busy: it stays"),
             (
                 &[ASKED, DRAINED, BUSY, ASKED],
@@ -369,7 +402,7 @@ mod tests {
                 "what was given up is taken from those who hold it",
             ),
             (
-                &[FORCED, DRAINED, BUSY, StoreGone],
+                &[FORCED, Event::StoreAnswers, DRAINED, BUSY],
                 &[Drain, Unmount, Action::Refuse(Refusal::Busy)],
                 "with a store that answers a busy mount stays",
             ),
@@ -391,6 +424,7 @@ mod tests {
             Just(ASKED),
             Just(FORCED),
             Just(Event::StoreGone),
+            Just(Event::StoreAnswers),
             Just(Event::AskerGone),
             Just(DRAINED),
             Just(HALF_DRAINED),

@@ -2,7 +2,7 @@
 //!
 //! Nothing of the file is published before the commit. A patch that has no memory left takes no more bytes: whoever
 //! writes has it spill what it holds to local disk or a hidden object ([`staging`](crate::writer::staging)), and goes on.
-//! What a journal keeps of it is told in [`journaled`].
+//! What a journal keeps of it is told in `journaled`.
 
 mod journaled;
 mod staged;

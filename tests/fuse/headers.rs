@@ -68,7 +68,8 @@ fn a_header_is_written_last_and_nobody_sees_the_file_before(speech: Speech) {
     whole.extend(b"the index");
     assert!(seen.bytes("video").unwrap() == whole);
     let spent: Vec<_> = uploads(&seen).iter().zip(before).map(|(now, before)| now - before).collect();
-    assert_eq!(spent, [1, 6 + 1, 1, 0], "{speech:?}: one part more than there are");
+    // None more if the header came before its part was on its way.
+    assert!(spent == [1, 6 + 1, 1, 0] || spent == [1, 6, 1, 0], "{speech:?}: one part more than there are: {spent:?}");
     assert_eq!(seen.uploads(), 0);
     seen.mounted.unmount();
 }
