@@ -33,7 +33,7 @@ const DRIPPING: &str = "[[rule]]\nfault = \"bandwidth\"\noperation = \"GetObject
 
 /// Waits for something that comes by itself.
 #[track_caller]
-fn until(condition: impl Fn() -> bool) {
+pub(crate) fn until(condition: impl Fn() -> bool) {
     let begun = clock::monotonic();
     while !condition() {
         assert!(begun.elapsed() < Duration::from_secs(60), "it does not come");
