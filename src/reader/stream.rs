@@ -26,12 +26,6 @@ use tokio::runtime::Handle;
 /// Bytes kept ahead of one reader at most.
 const WINDOW_BYTES_MAX: u64 = 32 << 20;
 
-/// How often a body that breaks off is taken up again without progress.
-const RESUMES_MAX: u32 = 3;
-
-/// Bytes that are progress; who brings less at a time would keep a reader waiting for ever.
-const PROGRESS_BYTES_MIN: u64 = 64 << 10;
-
 /// What all readers of a mount share.
 pub struct Context {
     /// Where objects come from.
@@ -190,22 +184,6 @@ fn join(mut pieces: Vec<Bytes>) -> Bytes {
     joined.freeze()
 }
 
-/// Fills a chunk. Ends early when nobody wants it any more.
-async fn fetch(source: (Arc<Context>, Version), stream: Weak<Stream>, chunk: Weak<Chunk>) {
-    let (context, version) = source;
-    let mut resumes = 0;
-    loop {
-        let before = chunk.upgrade().map_or(0, |chunk| chunk.filled_to());
-        let Err(error) = fetch_rest(&context, &version, &chunk).await else { return };
-        let filled_to = chunk.upgrade().map_or(before, |chunk| chunk.filled_to());
-        resumes = if filled_to >= before + PROGRESS_BYTES_MIN { 0 } else { resumes + 1 };
-        if error.kind == Kind::Network && resumes <= RESUMES_MAX {
-            continue;
-        }
-        return give_up(&stream, &chunk, error);
-    }
-}
-
 /// Tells those who wait for a chunk that the rest will not come.
 fn give_up(stream: &Weak<Stream>, chunk: &Weak<Chunk>, error: Error) {
     let Some(chunk) = chunk.upgrade() else { return };
@@ -215,12 +193,16 @@ fn give_up(stream: &Weak<Stream>, chunk: &Weak<Chunk>, error: Error) {
     chunk.fail(Arc::new(error));
 }
 
-/// Asks for what is still missing and takes it as it comes; `Ok` when nothing is missing, or nobody waits.
-async fn fetch_rest(context: &Context, version: &Version, chunk: &Weak<Chunk>) -> Result<(), Error> {
-    let range = match chunk.upgrade() {
-        Some(chunk) if chunk.filled_to() < chunk.range().end => chunk.filled_to()..chunk.range().end,
-        _ => return Ok(()),
-    };
+/// Fills a chunk. Ends early when nobody wants it any more.
+async fn fetch(source: (Arc<Context>, Version), stream: Weak<Stream>, chunk: Weak<Chunk>) {
+    let (context, version) = source;
+    if let Err(error) = fill(&context, &version, &chunk).await {
+        give_up(&stream, &chunk, error);
+    }
+}
+
+async fn fill(context: &Context, version: &Version, chunk: &Weak<Chunk>) -> Result<(), Error> {
+    let Some(range) = chunk.upgrade().map(|chunk| chunk.range().clone()) else { return Ok(()) };
     let got = context.store.get_object(&version.key, Some(range.clone()), Some(&version.etag)).await?;
     let mut body = got.body;
     while let Some(bytes) = body.next().await {
@@ -230,7 +212,7 @@ async fn fetch_rest(context: &Context, version: &Version, chunk: &Weak<Chunk>) -
     }
     match chunk.upgrade() {
         Some(chunk) if chunk.filled_to() < range.end => {
-            let message = "the body ended before its announced end";
+            let message = "the object is shorter than it was announced";
             Err(Error::new(Op::GetObject, version.key.clone(), Kind::Network, message))
         }
         _ => Ok(()),

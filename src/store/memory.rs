@@ -47,6 +47,8 @@ pub enum Lost {
     Request,
     /// The work is done, but the caller gets [`Kind::Network`].
     Answer,
+    /// The work is done, but the answer breaks off: of a body comes the first half, of anything else nothing.
+    Rest,
     /// The store refuses: nothing happens, and the caller gets this.
     Refused(Kind),
 }
@@ -141,6 +143,20 @@ impl Memory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts a call; what becomes of it.
+    fn next_loss(&self, op: Op) -> Option<Lost> {
+        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = plan.calls.entry(op).or_default();
+        *made += 1;
+        let nth = *made;
+        match &mut plan.left {
+            Some(0) => return Some(Lost::Request),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        plan.losses.remove(&(op, nth))
+    }
+
     /// Counts a call, does it unless it is lost, and loses the answer if that is planned.
     fn perform<T>(
         &self,
@@ -148,29 +164,24 @@ impl Memory {
         key: &str,
         work: impl FnOnce(&mut State) -> std::result::Result<T, Kind>,
     ) -> Result<T> {
-        let lost = {
-            let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
-            let made = plan.calls.entry(op).or_default();
-            *made += 1;
-            let nth = *made;
-            let crashed = match &mut plan.left {
-                Some(0) => true,
-                Some(left) => {
-                    *left -= 1;
-                    false
-                }
-                None => false,
-            };
-            if crashed { Some(Lost::Request) } else { plan.losses.remove(&(op, nth)) }
-        };
+        self.perform_losing(self.next_loss(op), op, key, work)
+    }
+
+    fn perform_losing<T>(
+        &self,
+        lost: Option<Lost>,
+        op: Op,
+        key: &str,
+        work: impl FnOnce(&mut State) -> std::result::Result<T, Kind>,
+    ) -> Result<T> {
         let fail = |kind, message: &str| Err(Error::new(op, key, kind, message));
         match lost {
             Some(Lost::Request) => return fail(Kind::Network, "the request is lost"),
             Some(Lost::Refused(kind)) => return fail(kind, "refused as planned"),
-            Some(Lost::Answer) | None => {}
+            Some(Lost::Answer | Lost::Rest) | None => {}
         }
         let result = work(&mut self.state());
-        if lost == Some(Lost::Answer) {
+        if lost.is_some() {
             return fail(Kind::Network, "the answer is lost");
         }
         result.map_err(|kind| Error::new(op, key, kind, ""))
@@ -211,11 +222,13 @@ fn join(payload: &Payload) -> Bytes {
     whole.freeze()
 }
 
-/// A body in several pieces, so that readers meet more than one.
-fn body(bytes: Bytes) -> Body {
-    let half = bytes.len() / 2;
-    let pieces = [bytes.slice(..half), bytes.slice(half..)];
-    stream::iter(pieces.into_iter().filter(|piece| !piece.is_empty()).map(Ok)).boxed()
+/// A body in several pieces, so that readers meet more than one. In place of the second may come that it broke off.
+fn body(key: &str, bytes: &Bytes, breaks: bool) -> Body {
+    let (first, second) = (bytes.slice(..bytes.len() / 2), bytes.slice(bytes.len() / 2..));
+    let second =
+        if breaks { Err(Error::new(Op::GetObject, key, Kind::Network, "the body broke off")) } else { Ok(second) };
+    let pieces = [Ok(first), second];
+    stream::iter(pieces.into_iter().filter(|piece| piece.as_ref().map_or(true, |bytes| !bytes.is_empty()))).boxed()
 }
 
 #[async_trait]
@@ -237,7 +250,9 @@ impl Store for Memory {
 
     async fn get_object(&self, key: &str, range: Option<Range<u64>>, if_match: Option<&ETag>) -> Result<GetObject> {
         assert!(range.as_ref().is_none_or(|range| range.start < range.end), "a range is never empty");
-        self.perform(Op::GetObject, key, |state| {
+        let lost = self.next_loss(Op::GetObject);
+        let breaks = lost == Some(Lost::Rest);
+        self.perform_losing(lost.filter(|_| !breaks), Op::GetObject, key, |state| {
             self.check_key(key)?;
             let stored = state.object(key).ok_or(Kind::NotFound)?;
             stored.check_tag(if_match)?;
@@ -245,7 +260,7 @@ impl Store for Memory {
                 Some(range) => stored.slice(&range).ok_or(Kind::InvalidRange)?,
                 None => stored.bytes.clone(),
             };
-            Ok(GetObject { object: stored.head(), body: body(bytes) })
+            Ok(GetObject { object: stored.head(), body: body(key, &bytes, breaks) })
         })
     }
 

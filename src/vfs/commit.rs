@@ -124,7 +124,7 @@ impl Vfs {
             self.yield_to_other(inode);
             return Err(Error::Stale);
         }
-        if patch.is_doubtful() {
+        if patch.may_be_stored() {
             // Whoever removes the name must remove what may be there.
             inode.state().covers = true;
         }

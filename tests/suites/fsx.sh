@@ -17,10 +17,11 @@ if ((${#seeds[@]} == 0)); then
     seeds=($((RANDOM << 15 | RANDOM)) $((RANDOM << 15 | RANDOM)) $((RANDOM << 15 | RANDOM)))
 fi
 
-# The file's greatest length and the longest operation: small files go out whole, large ones are patched by parts.
+# The file's greatest length and the longest operation: small files go out whole, large ones are patched by parts. No
+# operation is empty: fsx takes the EINVAL of an empty posix_fallocate, which Linux gives on every filesystem, for a failure.
 config() { # FLEN OPSIZE
     echo "flen = $1"
-    printf '[opsize]\nmax = %s\n[weights]\n' "$2"
+    printf '[opsize]\nmin = 1\nmax = %s\n[weights]\n' "$2"
     local weights=(read=10 write=10 mapread=5 mapwrite=5 truncate=3 invalidate=1 close_open=1 fsync=0.2 fdatasync=0.2
         posix_fallocate=1 punch_hole=1 sendfile=1 posix_fadvise=1 copy_file_range=2)
     for weight in "${weights[@]}"; do

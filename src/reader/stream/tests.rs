@@ -59,10 +59,11 @@ async fn another_version_is_an_error_and_never_a_mix() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_taken_up_again() {
+async fn a_body_that_stays_away_is_an_error_and_the_next_read_asks_again() {
     let store = Arc::new(Memory::new());
     let stream = opened(&store, &pattern(1000), 16 * MIB).await;
-    store.lose(Op::GetObject, 1, Lost::Answer);
+    store.lose(Op::GetObject, 1, Lost::Rest);
+    assert_eq!(stream.begin(0, 1000).bytes().await.unwrap_err().kind, Kind::Network);
     assert_eq!(stream.begin(0, 1000).bytes().await.unwrap(), pattern(1000));
     assert_eq!(store.calls(Op::GetObject), 2);
 }

@@ -6,11 +6,13 @@
 //! A lost answer is not a lost request. Most operations may simply be done again; complete, moves, conditional puts and
 //! conditional copies onto themselves may not, since their first success makes the second fail. For these the object
 //! is looked at before the failure is believed. A repeated create may leave an upload behind that nobody knows of;
-//! whoever cleans up finds it by its age.
+//! whoever cleans up finds it by its age. A body that breaks off is gone on with where it broke (`body`).
 
 mod attempts;
+mod body;
 mod settle;
 
+use crate::base::random;
 use crate::store::Condition;
 use crate::store::CopySource;
 use crate::store::Error;
@@ -109,6 +111,7 @@ impl Policy {
 }
 
 /// A store that repeats what another one fails at.
+#[derive(Clone)]
 pub struct Retry {
     inner: Arc<dyn Store>,
     policy: Policy,
@@ -135,13 +138,7 @@ impl Retry {
     /// The same for those who ask in order to store: they wait for the answers as they do for the writes.
     #[must_use]
     pub fn for_storing(&self) -> Self {
-        Self {
-            inner: Arc::clone(&self.inner),
-            policy: self.policy.clone(),
-            line: Arc::clone(&self.line),
-            burst_left: Arc::clone(&self.burst_left),
-            for_storing: true,
-        }
+        Self { for_storing: true, ..self.clone() }
     }
 
     async fn repeat<T, F>(&self, call: Call<'_>, work: impl Fn() -> F + Send + Sync) -> Result<T>
@@ -155,6 +152,18 @@ impl Retry {
                 Err(error) => attempts.pause(error).await?,
             }
         }
+    }
+
+    /// Begins a read, with repeats until the answer begins.
+    async fn begin_get(&self, key: &str, range: Option<Range<u64>>, if_match: Option<&ETag>) -> Result<GetObject> {
+        let call = Call::new(Op::GetObject, key);
+        self.repeat(call, || self.inner.get_object(key, range.clone(), if_match)).await
+    }
+
+    /// The pause after the `made`th failure in a row, or `None` to give up.
+    fn next_pause(&self, error: &Error, made: u32, elapsed: Duration) -> Option<Duration> {
+        let has_burst = !error.is_transient() || self.take_burst();
+        self.policy.pause(error, made, elapsed, has_burst, random::fraction())
     }
 
     fn take_burst(&self) -> bool {
@@ -210,10 +219,9 @@ impl Store for Retry {
         self.repeat(Call::new(Op::HeadObject, key), || self.inner.head_object(key)).await
     }
 
-    /// Repeats until the answer begins; what breaks off later is for the reader, who knows what it still needs.
     async fn get_object(&self, key: &str, range: Option<Range<u64>>, if_match: Option<&ETag>) -> Result<GetObject> {
-        let call = Call::new(Op::GetObject, key);
-        self.repeat(call, || self.inner.get_object(key, range.clone(), if_match)).await
+        let got = self.begin_get(key, range.clone(), if_match).await?;
+        Ok(body::lasting(self.clone(), key, range, got))
     }
 
     async fn put_object(&self, key: &str, payload: Payload, headers: &Headers, condition: &Condition) -> Result<ETag> {

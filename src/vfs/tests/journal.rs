@@ -2,7 +2,9 @@
 //! the bucket has already.
 
 use super::harness::BOTH;
+use super::harness::EXCLUSIVE;
 use super::harness::Mounted;
+use super::harness::OWNER;
 use super::harness::READ;
 use super::harness::REWRITE;
 use super::harness::WRITE;
@@ -22,6 +24,7 @@ use crate::vfs::Options;
 use crate::vfs::Vfs;
 use crate::vfs::known::Known;
 use crate::vfs::notes::Notes;
+use crate::vfs::open::How;
 use crate::vfs::setattr::Changes;
 use crate::writer::disk::Disk;
 use proptest::prelude::*;
@@ -224,9 +227,8 @@ fn what_was_stored_just_before_the_crash_is_recognized() {
     for (size, op) in [(10, Op::PutObject), (20 * MIB, Op::CompleteUpload)] {
         let mut bed = Bed::new();
         bed.live(|mounted| async move {
-            let exclusive = super::harness::EXCLUSIVE;
             let (directory, name) = mounted.place("f").await.unwrap();
-            let handle = mounted.vfs.create(directory, name, super::harness::OWNER, exclusive).await.unwrap().1.handle;
+            let handle = mounted.vfs.create(directory, name, OWNER, EXCLUSIVE).await.unwrap().1.handle;
             mounted.write_at(handle, 0, &pattern(size, 4)).await.unwrap();
             mounted.store.lose(op, 1, Lost::Answer);
             mounted.close(handle).await.unwrap();
@@ -238,11 +240,10 @@ fn what_was_stored_just_before_the_crash_is_recognized() {
     }
 }
 
-async fn store_without_answers(mounted: &Mounted, names: [&str; 4]) {
+async fn store_without_answers(mounted: &Mounted, how: How, names: [&str; 4]) {
     for name in names {
         let (directory, name) = mounted.place(name).await.unwrap();
-        let exclusive = super::harness::EXCLUSIVE;
-        let created = mounted.vfs.create(directory, name, super::harness::OWNER, exclusive).await;
+        let created = mounted.vfs.create(directory, name, OWNER, how).await;
         let handle = created.unwrap().1.handle;
         mounted.write_at(handle, 0, b"first").await.unwrap();
         mounted.close(handle).await.unwrap();
@@ -262,10 +263,10 @@ async fn change_after_doubt(mounted: &Mounted) {
 
 #[test]
 fn what_was_stored_without_an_answer_can_be_changed_and_removed() {
-    for crashes_before in [false, true] {
+    for (crashes_before, how) in [(false, EXCLUSIVE), (true, EXCLUSIVE), (false, WRITE), (true, WRITE)] {
         let mut bed = Bed::new();
         bed.live(|mounted| async move {
-            store_without_answers(&mounted, ["cut", "changed", "removed", "renamed"]).await;
+            store_without_answers(&mounted, how, ["cut", "changed", "removed", "renamed"]).await;
             if !crashes_before {
                 change_after_doubt(&mounted).await;
             }
@@ -480,8 +481,13 @@ async fn play(mounted: &Mounted, steps: Vec<Step>) -> Result<BTreeMap<String, Fi
     Ok(model)
 }
 
+/// Each case is two mounts; `PROPTEST_CASES` asks for more of them.
+fn cases() -> u32 {
+    if std::env::var_os("PROPTEST_CASES").is_some() { ProptestConfig::default().cases } else { 200 }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
     #[test]
     fn what_was_acknowledged_is_there_after_every_crash(
         steps in proptest::collection::vec(step(), 1..25), lacks in 0..3,

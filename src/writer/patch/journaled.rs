@@ -132,6 +132,12 @@ impl Patch {
         self.lock().doubtful
     }
 
+    /// Whether the last commit failed in a way that does not tell what came of it.
+    #[must_use]
+    pub fn may_be_stored(&self) -> bool {
+        self.lock().failed.as_ref().is_some_and(|error| error.is_transient())
+    }
+
     /// It is known not to be in the bucket, or does not matter.
     pub fn clear_doubt(&self) {
         self.lock().doubtful = false;

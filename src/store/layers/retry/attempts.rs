@@ -1,7 +1,6 @@
 //! The attempts at one call: each waits at the line, is cut off at the deadline, and is followed by a pause.
 
 use crate::base::clock;
-use crate::base::random;
 use crate::store::Error;
 use crate::store::Kind;
 use crate::store::Op;
@@ -171,15 +170,14 @@ impl<'a> Attempts<'a> {
             self.begin_anew(Duration::ZERO);
             return Ok(());
         }
-        let has_burst = !error.is_transient() || self.retry.take_burst();
-        let (elapsed, fraction) = (self.begun.elapsed(), random::fraction());
+        let elapsed = self.begun.elapsed();
         let pause = match error.kind {
             // The store is there and says when to come again: as good as an outage whose end is known.
             Kind::Throttled(Some(asked)) if self.waits && elapsed + asked > self.retry.policy.total => {
                 self.begin_anew(asked);
                 Some(asked)
             }
-            _ => retry.policy.pause(&error, self.made, elapsed, has_burst, fraction),
+            _ => retry.next_pause(&error, self.made, elapsed),
         };
         if pause.is_none() && self.waits && error.is_transient() && !error.is_answer() {
             // Nothing is given up for an outage that nobody has noticed yet.

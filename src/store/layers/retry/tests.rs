@@ -5,6 +5,8 @@ use crate::store::Dialect;
 use crate::store::memory::Lost;
 use crate::store::memory::Memory;
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::TryStreamExt;
 use std::future::Future;
 use tokio::time::Instant;
 
@@ -366,4 +368,60 @@ async fn an_attempt_that_is_never_answered_is_cut_off() {
         let error = attempts.attempt(std::future::pending::<Result<()>>()).await.unwrap_err();
         assert_eq!((error.kind, begun.elapsed()), (Kind::Network, want), "{op}");
     }
+}
+
+async fn read(store: &Retry, range: Option<Range<u64>>) -> Result<Vec<u8>> {
+    let pieces: Vec<Bytes> = store.get_object("k", range, None).await?.body.try_collect().await?;
+    Ok(pieces.concat())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_breaks_off_is_gone_on_with() {
+    let whole: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    for asked in [None, Some(0..100_000), Some(777..70_001), Some(99_990..200_000)] {
+        for breaks in 1..=8 {
+            let (memory, store) = stack(Policy::default());
+            memory.put_object("k", Bytes::from(whole.clone()).into(), &headers("1"), &Condition::None).await.unwrap();
+            (1..=breaks).for_each(|nth| memory.lose(Op::GetObject, nth, Lost::Rest));
+            let want = asked.clone().map_or(&whole[..], |range| {
+                let end = usize::try_from(range.end).unwrap().min(whole.len());
+                &whole[usize::try_from(range.start).unwrap()..end]
+            });
+            assert!(read(&store, asked.clone()).await.unwrap() == want, "{asked:?}, {breaks} breaks");
+            // What is left is halved by each.
+            let left = want.len() >> (breaks - 1);
+            assert!(memory.calls(Op::GetObject) <= breaks + 1);
+            assert!(left < 2 || memory.calls(Op::GetObject) == breaks + 1, "{asked:?}, {breaks} breaks");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rest_of_a_body_is_of_the_same_version_or_an_error() {
+    let (memory, store) = stack(Policy::default());
+    memory.put_object("k", payload("123456"), &headers("1"), &Condition::None).await.unwrap();
+    memory.lose(Op::GetObject, 1, Lost::Rest);
+    let mut body = store.get_object("k", None, None).await.unwrap().body;
+    assert_eq!(body.next().await.unwrap().unwrap(), "123");
+    memory.put_object("k", payload("abcdef"), &headers("1"), &Condition::None).await.unwrap();
+    assert_eq!(body.next().await.unwrap().unwrap_err().kind, Kind::PreconditionFailed);
+    assert!(body.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_only_breaks_off_is_given_up() {
+    let (memory, store) = stack(Policy::default());
+    memory.put_object("k", Bytes::from(vec![7; 60_000]).into(), &headers("1"), &Condition::None).await.unwrap();
+    (1..1000).for_each(|nth| memory.lose(Op::GetObject, nth, Lost::Rest));
+    let begun = Instant::now();
+    assert_eq!(read(&store, None).await.unwrap_err().kind, Kind::Network);
+    assert_eq!(memory.calls(Op::GetObject), u64::from(Policy::default().attempts_max));
+    assert!(begun.elapsed() <= Policy::default().total);
+    // With progress between the breaks there is no such end.
+    let (memory, store) = stack(Policy { attempts_max: 2, ..Policy::default() });
+    let long: Vec<u8> = (0..=250).cycle().take(2 << 20).collect();
+    memory.put_object("k", Bytes::from(long.clone()).into(), &headers("1"), &Condition::None).await.unwrap();
+    (1..=5).for_each(|nth| memory.lose(Op::GetObject, nth, Lost::Rest));
+    assert!(read(&store, None).await.unwrap() == long);
+    assert_eq!(memory.calls(Op::GetObject), 6);
 }
