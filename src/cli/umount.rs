@@ -14,6 +14,7 @@ use crate::mount::control::Request;
 use crate::mount::holders;
 use crate::mount::mountpoint;
 use crate::mount::mountpoint::Health;
+use crate::mount::signals::Signals;
 use crate::mount::table::Mount;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
@@ -21,6 +22,10 @@ use std::collections::BTreeSet;
 use std::io;
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -63,6 +68,21 @@ fn detach_stale(dir: &Path, mount: &Mount) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Hangs up when the user has enough of waiting.
+fn when_interrupted(told: Arc<AtomicBool>, hang_up: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let mut signals = {
+        let _entered = runtime.enter();
+        Signals::new()?
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(signals.next());
+        told.store(true, Ordering::Release);
+        hang_up();
+    })?;
+    Ok(())
+}
+
 struct Conversation<'a> {
     args: &'a UmountArgs,
     mount: &'a Mount,
@@ -70,14 +90,27 @@ struct Conversation<'a> {
     progress: Progress,
     not_stored: BTreeSet<String>,
     unmounted: bool,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl<'a> Conversation<'a> {
     fn new(args: &'a UmountArgs, mount: &'a Mount, deadline: Option<Instant>) -> Self {
-        Self { args, mount, deadline, progress: Progress::new(), not_stored: BTreeSet::new(), unmounted: false }
+        Self {
+            args,
+            mount,
+            deadline,
+            progress: Progress::new(),
+            not_stored: BTreeSet::new(),
+            unmounted: false,
+            interrupted: Arc::default(),
+        }
     }
 
     fn hold(mut self, mut client: Client) -> Result<(), Failure> {
+        let told = Arc::clone(&self.interrupted);
+        client.hanger_up().and_then(|hang_up| when_interrupted(told, hang_up)).map_err(|cause| {
+            Failure::Failed(format!("cannot wait for signals: {cause}; end what uses the machine up, and try again"))
+        })?;
         loop {
             match client.receive(self.patience()?) {
                 Ok(Some(reply)) => self.hear(reply)?,
@@ -121,6 +154,9 @@ impl<'a> Conversation<'a> {
                 "{} is unmounted, but {lost} of its files are not stored as they were written",
                 self.args.dir.display()
             ))),
+            (false, _) if self.interrupted.load(Ordering::Acquire) => {
+                Err(self.failed(&format!("interrupted; it stays mounted{}", self.progress.left())))
+            }
             (false, _) => Err(self.failed("its process ended before it had unmounted; see its log")),
         }
     }
@@ -134,7 +170,8 @@ impl<'a> Conversation<'a> {
     }
 
     fn out_of_time(&self) -> Failure {
-        self.failed("it is not done within the time of --timeout; it stays mounted and goes on storing")
+        let left = self.progress.left();
+        self.failed(&format!("it is not done within the time of --timeout; it stays mounted{left}"))
     }
 
     fn busy(&self) -> Failure {
@@ -156,6 +193,8 @@ impl<'a> Conversation<'a> {
 struct Progress {
     bar: Option<ProgressBar>,
     most: u64,
+    /// Files and bytes.
+    left: (usize, u64),
     last: Option<(Instant, u64)>,
     last_outage: Option<Instant>,
 }
@@ -166,10 +205,19 @@ impl Progress {
             let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes} stored, {msg} {bytes_per_sec}");
             ProgressBar::new(0).with_style(style.expect("the template is right"))
         });
-        Self { bar, most: 0, last: None, last_outage: None }
+        Self { bar, most: 0, left: (0, 0), last: None, last_outage: None }
+    }
+
+    /// What goes on when nobody waits for it any more, as the rest of a sentence.
+    fn left(&self) -> String {
+        match self.left {
+            (0, _) => String::new(),
+            (files, bytes) => format!(", and {files} files go on being stored, {} of them left", ByteSize(bytes)),
+        }
     }
 
     fn show(&mut self, files: usize, bytes: u64, outage_s: Option<u64>) {
+        self.left = (files, bytes);
         if files == 0 && bytes == 0 {
             return;
         }

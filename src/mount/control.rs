@@ -278,6 +278,18 @@ impl Client {
         Ok(Self { lines: io::BufRead::lines(io::BufReader::new(stream.try_clone()?)), stream })
     }
 
+    /// Ends the connection from another thread: who waits for an answer gets `None`.
+    ///
+    /// # Errors
+    /// When the process has no descriptors left.
+    pub fn hanger_up(&self) -> io::Result<impl FnOnce() + use<>> {
+        let stream = self.stream.try_clone()?;
+        Ok(move || {
+            // It fails when the other end was faster.
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        })
+    }
+
     /// Waits for the next answer; `None` when the process has ended.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod cost;
+mod crashes;
 mod files;
 mod harness;
 mod inherited;

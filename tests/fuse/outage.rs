@@ -8,6 +8,8 @@ use crate::mounted::MountedBucket;
 use brigade::base::clock;
 use brigade::server::keys::Keys;
 use rustix::io::Errno;
+use rustix::process::Pid;
+use rustix::process::Signal;
 use std::fs;
 use std::fs::File;
 use std::io;
@@ -168,6 +170,32 @@ fn an_unmount_says_that_it_waits_for_the_store() {
     assert!(unmount.wait().unwrap().success());
     let seen = seen.mounted_again();
     assert_eq!(fs::metadata(seen.mounted.join("file")).unwrap().permissions().mode() & 0o7777, 0o604);
+}
+
+#[test]
+fn an_unmount_that_is_interrupted_says_what_remains() {
+    let seen = Seen::new(&["--durability", "journal"]);
+    // From now on what is in the directory is known.
+    fs::write(seen.mounted.join("other"), "").unwrap();
+    seen.backend.set_faults(GONE);
+    fs::write(seen.mounted.join("file"), noise(MIB, 1)).unwrap();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut unmount = seen.mounted.unmount_command();
+        let mut unmount = unmount.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(unmount.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().starts_with("storing 2 files, 1 MiB left")));
+        rustix::process::kill_process(Pid::from_raw(unmount.id().cast_signed()).unwrap(), signal).unwrap();
+        let ended = unmount.wait_with_output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        let dir = seen.mounted.path().display();
+        let want = "interrupted; it stays mounted, and 2 files go on being stored, 1 MiB of them left";
+        assert_eq!(said, format!("brigade: cannot unmount {dir}: {want}\n"));
+    }
+    seen.backend.set_faults("");
+    assert!(fs::read(seen.mounted.join("file")).unwrap() == noise(MIB, 1), "it stays mounted");
+    let seen = seen.mounted_after_unmount();
+    assert!(seen.bytes("file").unwrap() == noise(MIB, 1));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 #   SOAK_SECONDS=600 tests/suites/soak.sh   the long run
 #   SOAK_SEED=N                          repeats the draws of the faults
 #   SOAK_DEADLINE=180                    seconds that one step may take
+#   SOAK_DURABILITY=journal              with a journal
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 source "$here/mounted.sh"
@@ -40,7 +41,7 @@ fault = "status"
 status = 503
 probability = 0.02
 PLAN
-mount_local --part-size 5MiB --faults "$suite_home/plan"
+mount_local --part-size 5MiB --faults "$suite_home/plan" --durability "${SOAK_DURABILITY:-bucket}"
 work=$suite_home/work
 mkdir "$work"
 

@@ -12,7 +12,6 @@ use crate::base::bytesize::MIB;
 use crate::journal::Journal;
 use crate::journal::directory::Directory;
 use crate::journal::limit::Limit;
-use crate::store::Facts;
 use crate::store::Op;
 use crate::store::Store;
 use crate::store::memory::Lost;
@@ -27,9 +26,6 @@ use crate::vfs::notes::Notes;
 use crate::vfs::open::How;
 use crate::vfs::setattr::Changes;
 use crate::writer::disk::Disk;
-use proptest::prelude::*;
-use proptest::test_runner::TestCaseError;
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,15 +33,15 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// A bucket, and the local disk of mounts that follow each other.
-struct Bed {
-    store: Arc<Memory>,
+pub(super) struct Bed {
+    pub store: Arc<Memory>,
     home: TempDir,
     lives: u32,
     limit: u64,
 }
 
 impl Bed {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { store: Arc::new(Memory::new()), home: TempDir::new().unwrap(), lives: 0, limit: u64::MAX }
     }
 
@@ -54,7 +50,7 @@ impl Bed {
     }
 
     /// A mount that ends as if its process were killed when `work` has. What it began is not heard of any more.
-    fn live<F: Future>(&mut self, work: impl FnOnce(Mounted) -> F) -> F::Output {
+    pub fn live<F: Future>(&mut self, work: impl FnOnce(Mounted) -> F) -> F::Output {
         self.live_as(Durability::Journal, work)
     }
 
@@ -88,23 +84,23 @@ impl Bed {
         self.store.lose_nothing();
     }
 
-    fn bytes(&self, key: &str) -> Option<Vec<u8>> {
+    pub fn bytes(&self, key: &str) -> Option<Vec<u8>> {
         self.store.bytes(key).map(|bytes| bytes.to_vec())
     }
 
     /// A mount that finds what is left, and stores it.
-    fn recover(&mut self) -> Vec<String> {
+    pub fn recover(&mut self) -> Vec<String> {
         self.store_comes_back();
         self.live(|mounted| async move { mounted.vfs.drain().await.iter().map(ToString::to_string).collect() })
     }
 
-    fn data_files(&self) -> usize {
+    pub fn data_files(&self) -> usize {
         let names = fs::read_dir(self.journal_of(self.lives)).unwrap().map(|entry| entry.unwrap().file_name());
         names.filter(|name| name.to_str().unwrap().starts_with("data-")).count()
     }
 }
 
-fn pattern(len: u64, seed: u8) -> Vec<u8> {
+pub(super) fn pattern(len: u64, seed: u8) -> Vec<u8> {
     (0..len).map(|i| u8::try_from(i % 251).unwrap().wrapping_add(seed)).collect()
 }
 
@@ -309,6 +305,38 @@ fn what_another_host_was_faster_at_is_kept_beside_it() {
 }
 
 #[test]
+fn what_lacks_bytes_that_are_gone_is_told_of_until_it_is_removed() {
+    for crashes_before in [false, true] {
+        let mut bed = Bed::new();
+        let end = async |mounted: &Mounted| {
+            assert!(!mounted.vfs.drain().await.is_empty(), "what was acknowledged is not given up by itself");
+            let names = mounted.names("").await;
+            assert!(names.len() == 1 && names[0].starts_with("f.conflict-"), "{names:?}");
+            let again = mounted.vfs.drain().await;
+            assert!(again.len() == 1 && again[0].kept && again[0].key == names[0], "{again:?}");
+            mounted.unlink(&names[0]).await.unwrap();
+            assert!(mounted.vfs.drain().await.is_empty());
+        };
+        bed.live(|mounted| async move {
+            mounted.write("f", &pattern(9 * MIB, 0)).await.unwrap();
+            assert!(mounted.vfs.drain().await.is_empty());
+            let handle = mounted.open("f", WRITE).await.unwrap();
+            mounted.write_at(handle, 5 * MIB, b"changed").await.unwrap();
+            mounted.close(handle).await.unwrap();
+            mounted.store.delete_object("f").await.unwrap();
+            if !crashes_before {
+                end(&mounted).await;
+            }
+        });
+        if crashes_before {
+            bed.live(|mounted| async move { end(&mounted).await });
+        }
+        assert_eq!(bed.recover(), Vec::<String>::new());
+        assert_eq!((bed.store.keys(), bed.data_files()), (Vec::<String>::new(), 0));
+    }
+}
+
+#[test]
 fn a_mount_without_a_journal_of_its_own_stores_what_another_has_left() {
     let mut bed = Bed::new();
     bed.live(|mounted| async move { mounted.write("f", b"left").await.unwrap() });
@@ -350,164 +378,4 @@ fn a_file_larger_than_the_journal_outlives_the_process_too() {
     assert!(bed.recover().is_empty());
     assert!(bed.bytes("large").unwrap() == pattern(60 * MIB, 9));
     assert_eq!(bed.store.keys(), ["large"], "hidden objects are gone");
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Write(u8, u64, u64),
-    Sync(u8),
-    Close(u8),
-    Truncate(u8, u64),
-    Rewrite(u8),
-    Rename(u8, u8),
-    Unlink(u8),
-    Store,
-    StoreLosing(u64, bool),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => (0..3u8, 0..30_000u64, 1..20_000u64).prop_map(|(file, at, len)| Step::Write(file, at, len)),
-        2 => (0..3u8).prop_map(Step::Sync),
-        3 => (0..3u8).prop_map(Step::Close),
-        1 => (0..3u8, 0..30_000u64).prop_map(|(file, size)| Step::Truncate(file, size)),
-        1 => (0..3u8).prop_map(Step::Rewrite),
-        2 => (0..3u8, 0..3u8).prop_map(|(from, to)| Step::Rename(from, to)),
-        1 => (0..3u8).prop_map(Step::Unlink),
-        1 => Just(Step::Store),
-        1 => (0..4u64, any::<bool>()).prop_map(|(after, answer)| Step::StoreLosing(after, answer)),
-    ]
-}
-
-/// What a file must be after a crash: what was acknowledged last. What has changed since may be there or not.
-#[derive(Clone, Debug, Default)]
-struct File {
-    now: Vec<u8>,
-    acknowledged: Option<Vec<u8>>,
-    open: bool,
-}
-
-fn name(file: u8) -> String {
-    format!("f{file}")
-}
-
-/// Of closed files only: open ones would need handles without names in the model.
-async fn rename(mounted: &Mounted, model: &mut BTreeMap<String, File>, step: &Step) {
-    let closed = |model: &BTreeMap<String, File>, key: &String| model.get(key).is_some_and(|file| !file.open);
-    match *step {
-        Step::Rename(from, to) => {
-            let (from, to) = (name(from), name(to));
-            if from != to && closed(model, &from) && (closed(model, &to) || !model.contains_key(&to)) {
-                mounted.rename(&from, &to).await.unwrap();
-                let moved = model.remove(&from).unwrap();
-                model.insert(to, moved);
-            }
-        }
-        Step::Unlink(file) if closed(model, &name(file)) => {
-            mounted.unlink(&name(file)).await.unwrap();
-            model.remove(&name(file));
-        }
-        _ => {}
-    }
-}
-
-async fn store(mounted: &Mounted, step: &Step) -> Result<(), TestCaseError> {
-    match *step {
-        Step::StoreLosing(_, true) => mounted.store.lose(Op::PutObject, 1, Lost::Answer),
-        Step::StoreLosing(after, false) => mounted.store.lose_all_after(after),
-        _ => {}
-    }
-    let failures = mounted.vfs.drain().await;
-    prop_assert!(failures.is_empty() || matches!(step, Step::StoreLosing(..)), "{failures:?}");
-    mounted.store.lose_nothing();
-    Ok(())
-}
-
-async fn play(mounted: &Mounted, steps: Vec<Step>) -> Result<BTreeMap<String, File>, TestCaseError> {
-    let mut model: BTreeMap<String, File> = BTreeMap::new();
-    let mut handles = BTreeMap::new();
-    let mut seed = 0u8;
-    for step in steps {
-        seed = seed.wrapping_add(37);
-        match step {
-            Step::Write(file, at, len) => {
-                let key = name(file);
-                if !handles.contains_key(&key) {
-                    let handle = match mounted.open(&key, BOTH).await {
-                        Err(Error::NotFound) => mounted.create(&key).await,
-                        opened => opened,
-                    };
-                    handles.insert(key.clone(), handle.unwrap());
-                }
-                let state = model.entry(key.clone()).or_default();
-                state.open = true;
-                let bytes = pattern(len, seed);
-                mounted.write_at(handles[&key], at, &bytes).await.unwrap();
-                let (at, end) = (usize::try_from(at).unwrap(), usize::try_from(at + len).unwrap());
-                state.now.resize(state.now.len().max(end), 0);
-                state.now[at..end].copy_from_slice(&bytes);
-            }
-            Step::Sync(file) => {
-                if let Some(handle) = handles.get(&name(file)) {
-                    mounted.vfs.fsync(*handle).await.unwrap();
-                    let state = model.get_mut(&name(file)).unwrap();
-                    state.acknowledged = Some(state.now.clone());
-                }
-            }
-            Step::Close(file) => {
-                if let Some(handle) = handles.remove(&name(file)) {
-                    mounted.close(handle).await.unwrap();
-                    let state = model.get_mut(&name(file)).unwrap();
-                    (state.acknowledged, state.open) = (Some(state.now.clone()), false);
-                }
-            }
-            Step::Truncate(file, size) => {
-                if let (Some(handle), Some(state)) = (handles.get(&name(file)), model.get_mut(&name(file))) {
-                    mounted.truncate(&name(file), Some(*handle), size).await.unwrap();
-                    state.now.resize(usize::try_from(size).unwrap(), 0);
-                }
-            }
-            Step::Rewrite(file) => {
-                if !handles.contains_key(&name(file)) && model.contains_key(&name(file)) {
-                    mounted.write(&name(file), &pattern(5000, seed)).await.unwrap();
-                    let whole = pattern(5000, seed);
-                    model.insert(name(file), File { now: whole.clone(), acknowledged: Some(whole), open: false });
-                }
-            }
-            Step::Rename(..) | Step::Unlink(_) => rename(mounted, &mut model, &step).await,
-            Step::Store | Step::StoreLosing(..) => store(mounted, &step).await?,
-        }
-    }
-    Ok(model)
-}
-
-/// Each case is two mounts; `PROPTEST_CASES` asks for more of them.
-fn cases() -> u32 {
-    if std::env::var_os("PROPTEST_CASES").is_some() { ProptestConfig::default().cases } else { 200 }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
-    #[test]
-    fn what_was_acknowledged_is_there_after_every_crash(
-        steps in proptest::collection::vec(step(), 1..25), lacks in 0..3,
-    ) {
-        let mut bed = Bed::new();
-        if lacks == 1 {
-            bed.store = Arc::new(Memory::with_facts(Facts { conditional_writes: false, ..Facts::S3 }));
-        }
-        let model = bed.live(|mounted| async move { play(&mounted, steps).await })?;
-        prop_assert_eq!(bed.recover(), Vec::<String>::new());
-        let mut keys = bed.store.keys();
-        for (key, file) in &model {
-            let found = bed.bytes(key);
-            match &file.acknowledged {
-                Some(acknowledged) => prop_assert!(found.as_ref() == Some(acknowledged), "{key}"),
-                None => prop_assert_eq!(found, None, "{} was never acknowledged", key),
-            }
-            keys.retain(|found| found != key);
-        }
-        prop_assert_eq!(keys, Vec::<String>::new(), "nothing else is there");
-        prop_assert_eq!((bed.store.uploads_open(), bed.data_files()), (0, 0));
-    }
 }

@@ -144,12 +144,13 @@ async fn a_directory_does_not_replace_one_that_somebody_else_makes_meanwhile() {
 async fn a_file_is_under_one_of_its_names_whatever_is_lost() {
     for target in [Target::Replace, Target::MustBeFree] {
         for op in [Op::CopyObject, Op::GetObject, Op::PutObject, Op::DeleteObject] {
-            for lost in [Lost::Request, Lost::Answer] {
+            for lost in [Lost::Request, Lost::Answer, Lost::Rest] {
                 let mounted = Mounted::new();
                 mounted.write("a", b"bytes").await.unwrap();
                 mounted.store.lose(op, 1, lost.clone());
                 let (from, to) = (mounted.place("a").await.unwrap(), mounted.place("b").await.unwrap());
                 let renamed = mounted.vfs.rename(from, to, target).await;
+                mounted.store.lose_nothing();
                 let context = format!("{target:?} {op} {lost:?} {renamed:?}");
                 let name = if renamed.is_ok() { "b" } else { "a" };
                 assert_eq!(mounted.read(name).await.unwrap(), b"bytes", "{context}");
