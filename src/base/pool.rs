@@ -4,11 +4,13 @@
 //! each other for ever.
 
 mod kept;
+mod slab;
 
 pub use kept::Kept;
 
 use bytes::Bytes;
-use memmap2::MmapMut;
+use slab::SEGMENTS_PER_SLAB;
+use slab::Slot;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -23,6 +25,9 @@ pub const SEGMENT_BYTES: usize = 256 << 10;
 /// The share of all memory below which segments stay kept although somebody waits, as long as other memory is on its way
 /// back.
 const KEPT_SHARE: usize = 4;
+
+/// Segments whose memory stays with a pool that nobody uses, for the next file: 16 MiB.
+const IDLE_SEGMENTS: usize = 8 * SEGMENTS_PER_SLAB;
 
 /// A bounded supply of segments.
 pub struct Pool {
@@ -43,7 +48,7 @@ struct State {
     kept_ids: u64,
     /// How many of `kept` have been given up and are about to come back.
     returning: usize,
-    free: Vec<MmapMut>,
+    free: Vec<Slot>,
     waiting: VecDeque<oneshot::Sender<Segment>>,
 }
 
@@ -153,19 +158,23 @@ impl Pool {
 
     fn grant(self: &Arc<Self>, state: &mut State) -> Segment {
         state.used += 1;
-        let buffer = state.free.pop().unwrap_or_else(|| map(self.segment_bytes));
+        if state.free.is_empty() {
+            state.free = slab::cut_slab(self.segment_bytes);
+        }
+        let buffer = state.free.pop().expect("a slab has slots");
         Segment { buffer: Some(buffer), len: 0, moving: false, pool: Arc::clone(self) }
     }
 
-    fn give_back(self: &Arc<Self>, buffer: MmapMut, moving: bool) {
+    fn give_back(self: &Arc<Self>, buffer: Slot, moving: bool) {
         let mut state = self.lock();
         state.used -= 1;
         state.moving -= usize::from(moving);
-        // Kept for the next one while the pool is in use: mapping fresh memory costs more than filling it.
-        if state.used > 0 && state.free.len() + state.used < self.segments_max {
+        // Kept for the next one: fresh memory costs more than filling it. Not what was granted beyond the limit.
+        if state.free.len() + state.used < self.segments_max.next_multiple_of(SEGMENTS_PER_SLAB) {
             state.free.push(buffer);
-        } else if state.used == 0 {
-            state.free.clear();
+        }
+        if state.used == 0 {
+            slab::shrink(&mut state.free, IDLE_SEGMENTS.min(self.segments_max));
         }
         self.answer_waiting(state);
     }
@@ -216,12 +225,6 @@ impl Pool {
     }
 }
 
-/// Fresh memory straight from the system, which gets it back when the segment goes: what the allocator frees often stays
-/// with the process, and the limit would not be one.
-fn map(bytes: usize) -> MmapMut {
-    MmapMut::map_anon(bytes).expect("the system has memory; as everywhere, going on without is not possible")
-}
-
 /// Memory is about to come back to the pool.
 pub struct Expected {
     pool: Arc<Pool>,
@@ -238,7 +241,7 @@ impl Drop for Expected {
 /// One piece of memory of the pool, filled from its start.
 pub struct Segment {
     /// `None` only while it is dropped.
-    buffer: Option<MmapMut>,
+    buffer: Option<Slot>,
     len: usize,
     moving: bool,
     pool: Arc<Pool>,
