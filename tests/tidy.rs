@@ -309,6 +309,7 @@ fn untested() -> Vec<Source> {
 fn all_rust() -> Vec<Source> {
     let mut all = program();
     all.extend(files("tests", "rs"));
+    all.extend(files("benches", "rs"));
     all
 }
 
