@@ -58,6 +58,7 @@ const CONFINED: &[(&str, &str, &str)] = &[
 const UNBOUND: &[(&str, &str, &str)] = &[
     ("src/mount/background.rs", "io::stdout", "the line that the waiting command reads"),
     ("src/store/layers/retry/attempts.rs", "Instant::now", "tokio's clock, which tests can pause"),
+    ("src/store/layers/retry/body.rs", "Instant::now", "tokio's clock, which tests can pause"),
     ("src/fuse/pool.rs", "Instant::now", "tokio's clock, which tests can pause"),
     ("src/store/line.rs", "Instant::now", "tokio's clock, which tests can pause"),
 ];

@@ -115,10 +115,14 @@ pub fn node_kind(mode: u32, device: u32) -> Option<Kind> {
     }
 }
 
+/// `__FMODE_EXEC` of Linux: the file is opened to be run. Not among the flags of open(2), and passed on to us by the kernel.
+const FMODE_EXEC: u32 = 0x20;
+
 /// How a program's thread opens a file.
 #[must_use]
 pub fn how(flags: i32, thread: u32) -> How {
     let access = match OpenFlags(flags).acc_mode() {
+        OpenAccMode::O_RDONLY if flags.cast_unsigned() & FMODE_EXEC != 0 => Access::Execute,
         OpenAccMode::O_RDONLY => Access::Read,
         OpenAccMode::O_WRONLY => Access::Write,
         OpenAccMode::O_RDWR => Access::ReadWrite,

@@ -13,6 +13,7 @@ pub fn errno(error: &Error) -> Errno {
         Error::NotDirectory => Errno::ENOTDIR,
         Error::IsDirectory => Errno::EISDIR,
         Error::NotEmpty => Errno::ENOTEMPTY,
+        Error::Running => Errno::ETXTBSY,
         Error::ReadOnly => Errno::EROFS,
         Error::Stale => Errno::ESTALE,
         Error::Access(_) => Errno::EACCES,
@@ -72,6 +73,7 @@ pub fn is_remarkable(error: &Error) -> bool {
         | Error::NotDirectory
         | Error::IsDirectory
         | Error::NotEmpty
+        | Error::Running
         | Error::ReadOnly
         | Error::Stale
         | Error::Unsupported(_)

@@ -232,7 +232,7 @@ impl Filesystem for Ops {
         let done = |reply: ReplyOpen, Opened { handle, pages }| {
             reply.opened(FileHandle(handle.0), open_flags(pages));
         };
-        if how.access.writes() {
+        if how.access.writes() || how.truncate {
             self.pool.run("open", reply, work, done);
         } else {
             self.pool.ask("open", reply, work, done);

@@ -26,6 +26,9 @@ pub enum Error {
     /// The directory still has entries.
     #[error("directory not empty")]
     NotEmpty,
+    /// A process runs it as its program.
+    #[error("the program is running")]
+    Running,
     /// The mount may not be written to.
     #[error("the mount is read-only")]
     ReadOnly,

@@ -37,13 +37,15 @@ pub enum Access {
     Write,
     /// Both.
     ReadWrite,
+    /// Reading, by a process that runs it as its program, for as long as it runs.
+    Execute,
 }
 
 impl Access {
     /// Whether it may be read from.
     #[must_use]
     pub fn reads(self) -> bool {
-        matches!(self, Self::Read | Self::ReadWrite)
+        matches!(self, Self::Read | Self::ReadWrite | Self::Execute)
     }
 
     /// Whether it may be written to.
@@ -174,6 +176,15 @@ impl Handles {
             Some(Handle::Directory(cursor)) => Ok(Arc::clone(cursor)),
             Some(Handle::File(_)) | None => Err(Error::BadHandle),
         }
+    }
+
+    /// Whether a process runs it as its program.
+    #[must_use]
+    pub fn executes(&self, inode: InodeId) -> bool {
+        let open = self.read();
+        open.values().any(
+            |handle| matches!(handle, Handle::File(file) if file.inode.id == inode && file.access == Access::Execute),
+        )
     }
 
     /// Whether an open file may be read by somebody.

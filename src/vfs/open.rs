@@ -81,6 +81,7 @@ impl Vfs {
     ///
     /// # Errors
     /// [`Error::Stale`] when the object is another one by now than the kernel believes: it looks the name up again.
+    /// [`Error::Running`] for one to be cut off that a process of this host runs.
     pub async fn open(&self, id: InodeId, how: How) -> Result<Opened> {
         let inode = self.inode(id).await?;
         // What has lost its name can be opened again through a descriptor only, while there is something to open.
@@ -94,6 +95,10 @@ impl Vfs {
                 return Err(Error::Invalid("only files can be opened"));
             }
         }
+        // The kernel sees to it for those who write, and asks too late for one who only cuts off.
+        if how.truncate && self.handles.executes(id) {
+            return Err(Error::Running);
+        }
         if how.access.writes() {
             self.must_be_writable()?;
             self.keep_xattrs(&inode).await?;
@@ -102,6 +107,10 @@ impl Vfs {
             }
         } else {
             self.confirm(&inode).await?;
+            if how.truncate {
+                self.must_be_writable()?;
+                self.truncate(&inode, None, 0).await?;
+            }
         }
         self.open_inode(&inode, how)
     }
@@ -215,7 +224,7 @@ impl Vfs {
         let handle = FileHandle {
             inode: Arc::clone(inode),
             access: how.access,
-            wrote: AtomicBool::new(how.truncate),
+            wrote: AtomicBool::new(how.truncate && how.access.writes()),
             writer: Writer::new(how.thread),
             reader: Mutex::new(reader),
         };

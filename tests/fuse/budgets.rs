@@ -240,3 +240,19 @@ fn what_is_counted_are_the_bytes_that_pass() {
     let sent = spent["GetObject"].sent;
     assert!((9 * MIB..10 * MIB).contains(&sent), "{spent:#?}");
 }
+
+#[test]
+fn what_was_read_is_read_again_from_the_kernels_pages() {
+    let shop = Shop::new();
+    shop.large("large", 64);
+    let read = |mnt: &Path| assert_eq!(fs::read(mnt.join("large")).unwrap().len(), 64 * MIB as usize);
+    // Cold, by a name that no listing has shown; then with its directory listed, which tells of it again.
+    let again = |mnt: &Path| {
+        read(mnt);
+        assert!(fs::read_dir(mnt).unwrap().count() > 0);
+        fs::metadata(mnt.join("large")).unwrap();
+        read(mnt);
+    };
+    let spent = shop.spent(read, again);
+    assert!(!spent.contains_key("GetObject"), "{spent:#?}");
+}

@@ -1,7 +1,12 @@
-//! Descriptors that are copied, inherited and closed early: what counts as the end of writing.
+//! Descriptors that are copied, inherited and closed early: what counts as the end of writing. And programs that
+//! are run from a mount.
 
 use crate::files::Seen;
 use crate::files::noise;
+use crate::outage::until;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use std::fs;
 use std::fs::File;
 use std::io::Write;
@@ -69,4 +74,23 @@ fn programs_that_share_a_descriptor_write_one_file() {
     );
     assert!(seen.etag("empty").is_some(), "an empty file is there when its shell is done");
     seen.mounted.unmount();
+}
+
+#[test]
+fn a_program_that_runs_is_not_cut_off_and_others_are() {
+    let seen = Seen::new(&[]);
+    let program = seen.mounted.join("program");
+    fs::copy("/bin/sleep", &program).unwrap();
+    let cut = |access: OFlags| rustix::fs::open(&program, access | OFlags::TRUNC, Mode::empty()).map(drop);
+    let mut running = Command::new(&program).arg("600").spawn().unwrap();
+    for access in [OFlags::RDONLY, OFlags::WRONLY, OFlags::RDWR] {
+        assert_eq!(cut(access), Err(Errno::TXTBSY), "{access:?}");
+    }
+    assert!(running.try_wait().unwrap().is_none(), "it goes on");
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!(seen.bytes("program").unwrap(), fs::read("/bin/sleep").unwrap());
+    // The kernel tells a moment later that nobody runs it any more.
+    until(|| cut(OFlags::RDONLY).is_ok());
+    assert_eq!((fs::metadata(&program).unwrap().len(), seen.bytes("program").unwrap().len()), (0, 0));
 }
