@@ -328,16 +328,24 @@ impl Vfs {
         match &found.seen {
             Seen::Directory => state.directory.marker = found.marker.or(state.directory.marker),
             Seen::Object(version, posix) => {
-                let same = state.version.as_ref().is_some_and(|known| validator(known) == validator(version));
-                if !same && state.readers > 0 && state.version.is_some() {
+                let known = state.version.clone();
+                let same_bytes = |known: &Version| known.etag == version.etag && known.size == version.size;
+                if known.as_ref().is_some_and(|known| !same_bytes(known)) && state.readers > 0 {
                     return Merged::InUse;
                 }
+                let same = known.is_some_and(|known| validator(&known) == validator(version));
                 if !same {
                     state.headers = KnownHeaders::Nothing;
                     state.aliases.clear();
                 }
                 if !same || posix.is_some() {
+                    let mtime = state.attr.mtime;
                     state.attr = attr.clone();
+                    if same && posix.is_none_or(|posix| posix.mtime.is_none()) {
+                        // Listings tell fractions of seconds and headers do not: the kernel would take it for a change, and
+                        // drop the pages.
+                        state.attr.mtime = mtime;
+                    }
                     state.mtime_set = posix.is_some_and(|posix| posix.mtime.is_some());
                     state.without_xattrs = posix.is_some_and(|posix| !posix.xattrs);
                     state.target_in_metadata = posix.is_some_and(|posix| posix.target_bytes.is_some());
