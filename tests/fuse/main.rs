@@ -6,6 +6,7 @@
 mod attributes;
 #[path = "../support/backend.rs"]
 mod backend;
+mod bounded;
 mod budgets;
 mod command_line;
 mod crash;
