@@ -16,6 +16,7 @@ mod differential;
 mod faults;
 mod files;
 mod headers;
+mod journal;
 #[path = "../support/mounted.rs"]
 mod mounted;
 mod names;
