@@ -57,8 +57,10 @@ const FAULTS: &[&str] = &[
 
 /// Faults of one that does. What was changed on the word of the store is then a conflict with a version that never was,
 /// and kept beside the file.
-const LIES: &[&str] =
-    &["fault = \"wrong-etag\"\nprobability = 0.1", "fault = \"stale-listing\"\nbehind = 3\nprobability = 0.25"];
+const LIES: &[&str] = &[
+    "fault = \"wrong-etag\"\noperation = [\"GetObject\", \"HeadObject\", \"ListObjects\", \"ListObjectsV2\"]\nprobability = 0.1",
+    "fault = \"stale-listing\"\nbehind = 3\nprobability = 0.25",
+];
 
 const BUCKET_DURABILITY: &[&str] = &["--part-size", "5MiB"];
 const JOURNAL_DURABILITY: &[&str] = &["--part-size", "5MiB", "--durability", "journal"];
@@ -110,7 +112,7 @@ fn under_each_fault(speech: Speech, durability: &[&str]) {
     // Some hundred requests meet most of these faults with one in four.
     let met = met.into_inner();
     println!("{met} faults were met");
-    assert!(met >= 10, "{met} faults were met: nothing was tried");
+    assert!(met >= 10 || !only.is_empty(), "{met} faults were met: nothing was tried");
 }
 
 fn number(variable: &str) -> Option<u64> {
