@@ -105,6 +105,8 @@ pub struct RequestBody {
     flows: Arc<AtomicBool>,
     // Bytes a second that are taken, at most.
     pace: Option<u64>,
+    // A bit that becomes another one on its way: how many bytes come before its own, and which of that one it is.
+    flipped: Option<(u64, u32)>,
     // It expects something that this server does not know: whether it will send the body nobody can tell.
     is_doubtful: bool,
 }
@@ -114,6 +116,13 @@ impl RequestBody {
     #[must_use]
     pub fn slowed(mut self, bytes_per_second: u64) -> Self {
         self.pace = Some(bytes_per_second.max(1));
+        self
+    }
+
+    /// The same body with another bit in the byte at this place, if it has so many.
+    #[must_use]
+    pub fn flipped(mut self, at: u64, bit: u32) -> Self {
+        self.flipped = Some((at, bit % 8));
         self
     }
 
@@ -143,7 +152,22 @@ impl RequestBody {
                     let micros = (data.len() as u64).saturating_mul(1_000_000) / pace;
                     tokio::time::sleep(Duration::from_micros(micros)).await;
                 }
-                return Some(Ok(data));
+                return Some(Ok(self.damaged(data)));
+            }
+        }
+    }
+
+    fn damaged(&mut self, data: Bytes) -> Bytes {
+        let Some((before, bit)) = self.flipped.take() else { return data };
+        match usize::try_from(before).ok().filter(|at| *at < data.len()) {
+            Some(at) => {
+                let mut damaged = data.to_vec();
+                damaged[at] ^= 1 << bit;
+                damaged.into()
+            }
+            None => {
+                self.flipped = Some((before - data.len() as u64, bit));
+                data
             }
         }
     }
@@ -354,6 +378,7 @@ fn plain(request: http::Request<Incoming>, limits: &Limits) -> Request {
             drain_bytes_max: limits.drain_bytes_max,
             flows: Arc::new(AtomicBool::new(!waits)),
             pace: None,
+            flipped: None,
             is_doubtful,
         },
     }

@@ -194,7 +194,7 @@ impl DataFile {
         let begin = inner.end + HEADER;
         let end = begin + u64::from(header.payload_bytes);
         if end > inner.promised {
-            inner.promised = promise(&file, inner.end, end)?;
+            inner.promised = directory::promise(&file, inner.end, end, AHEAD_BYTES)?;
         }
         file.write_all_at(&header.encode(), inner.end)?;
         file.write_all_at(bytes, begin)?;
@@ -319,18 +319,4 @@ impl DataFile {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-// Asks for more than is needed now, and for just that if it is too much.
-fn promise(file: &File, from: u64, to: u64) -> io::Result<u64> {
-    for end in [to.next_multiple_of(AHEAD_BYTES), to] {
-        match fallocate(file, FallocateFlags::KEEP_SIZE, from, end - from) {
-            Ok(()) => return Ok(end),
-            // A file system that promises nothing tells with the write.
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => return Ok(u64::MAX),
-            Err(rustix::io::Errno::NOSPC) if end != to => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    Err(rustix::io::Errno::NOSPC.into())
 }

@@ -1,7 +1,9 @@
 //! The directory of a journal: who may enter, one process at a time, and which format it has.
 
 use data_encoding::HEXLOWER;
+use rustix::fs::FallocateFlags;
 use rustix::fs::FlockOperation;
+use rustix::fs::fallocate;
 use rustix::fs::flock;
 use sha2::Digest;
 use sha2::Sha256;
@@ -81,7 +83,7 @@ impl Directory {
             Ok(found) if found == FORMAT => {}
             Ok(found) => return Err(Error::Format { path: path.to_owned(), found: found.trim_end().to_owned() }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                write_whole(path, "format", FORMAT.as_bytes()).map_err(io)?;
+                write_whole(path, "format", FORMAT.as_bytes(), 0).map_err(io)?;
             }
             Err(error) => return Err(io(error)),
         }
@@ -95,16 +97,41 @@ impl Directory {
     }
 }
 
-/// Writes a file so that after a crash it is there whole or not at all.
-pub(crate) fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<File> {
+/// Writes a file so that after a crash it is there whole or not at all, and has the disk keep so many bytes for it to grow.
+pub(crate) fn write_whole(directory: &Path, name: &str, bytes: &[u8], room: u64) -> io::Result<File> {
     let beside = directory.join(format!("{name}.new"));
-    let mut options = File::options();
-    let file = options.create(true).truncate(true).read(true).write(true).mode(0o600).open(&beside)?;
-    std::os::unix::fs::FileExt::write_all_at(&file, bytes, 0)?;
-    file.sync_all()?;
-    fs::rename(&beside, directory.join(name))?;
+    let written = || {
+        let mut options = File::options();
+        let file = options.create(true).truncate(true).read(true).write(true).mode(0o600).open(&beside)?;
+        std::os::unix::fs::FileExt::write_all_at(&file, bytes, 0)?;
+        if room > 0 {
+            promise(&file, bytes.len() as u64, bytes.len() as u64 + room, 1)?;
+        }
+        file.sync_all()?;
+        fs::rename(&beside, directory.join(name))?;
+        Ok(file)
+    };
+    let file = written().inspect_err(|_: &io::Error| {
+        // On a full disk the rest would be in the way.
+        let _ = fs::remove_file(&beside);
+    })?;
     sync(directory)?;
     Ok(file)
+}
+
+/// Has the disk keep room for the bytes of a file between two places, and for more, up to a multiple of `ahead`, if there
+/// is as much: so that a full disk shows at a write and not at a sync. Up to where it does.
+pub(crate) fn promise(file: &File, from: u64, to: u64, ahead: u64) -> io::Result<u64> {
+    for end in [to.next_multiple_of(ahead), to] {
+        match fallocate(file, FallocateFlags::KEEP_SIZE, from, end - from) {
+            Ok(()) => return Ok(end),
+            // A file system that promises nothing tells with the write.
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => return Ok(u64::MAX),
+            Err(rustix::io::Errno::NOSPC) if end != to => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Err(rustix::io::Errno::NOSPC.into())
 }
 
 /// Makes the names in a directory outlive a power cut.

@@ -20,6 +20,11 @@ use std::sync::PoisonError;
 const KIND: u32 = 2;
 /// Bytes; a log is not written anew below this.
 const COMPACT_BYTES_MIN: u64 = 1 << 20;
+/// Bytes that are asked of the file system at a time, so that a full disk shows before anything is acknowledged.
+const AHEAD_BYTES: u64 = 64 << 10;
+/// Bytes that are kept for the record that ends a draft. Else what is stored could not be forgotten on a full disk, and the
+/// next mount would store it once more, over what came later.
+const ENDING_BYTES: u64 = 512;
 /// A log is written anew when it has grown to so many times what it was when it was last.
 const COMPACT_GROWTH: u64 = 4;
 
@@ -40,6 +45,8 @@ struct Inner {
     file: Arc<File>,
     /// Bytes of the file.
     end: u64,
+    /// Bytes that the file system has promised.
+    promised: u64,
     /// Bytes of the file when it was written anew.
     compact: u64,
     /// Bytes appended to this log since it was opened, over all files.
@@ -96,18 +103,29 @@ fn encoded(record: &Record) -> io::Result<Vec<u8>> {
 
 impl Log {
     /// Opens the log of a directory, which the caller has locked. A torn end is what was never acknowledged, and is cut
-    /// off; the rest is written anew, so that a start leaves no garbage.
+    /// off; the rest is written anew, so that a start leaves no garbage. Where the disk is full the file goes on as it is.
     ///
     /// # Errors
     /// When it cannot be read or written, or holds what this version does not know.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        let (mut segment, mut state) = (0, State::default());
+        let (mut segment, mut state, mut good_bytes) = (0, State::default(), 0);
         if let Some(last) = segments(directory)?.last() {
             segment = *last;
-            state = replay(&std::fs::read(directory.join(segment_name(segment)))?)?.0;
+            (state, good_bytes) = replay(&std::fs::read(directory.join(segment_name(segment)))?)?;
         }
-        let (file, end) = write_anew(directory, segment + 1, &state)?;
-        let inner = Inner { segment: segment + 1, file, end, compact: end, appended: 0, state, broken: None };
+        let next = directory.join(segment_name(segment + 1));
+        let (file, end) = match write_anew(directory, segment + 1, &state) {
+            Ok(anew) => {
+                segment += 1;
+                anew
+            }
+            // What fills it is to be stored, which makes room.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull && segment > 0 && !next.exists() => {
+                (go_on(directory, segment, good_bytes)?, good_bytes)
+            }
+            Err(error) => return Err(error),
+        };
+        let inner = Inner { segment, file, end, promised: end, compact: end, appended: 0, state, broken: None };
         let shared = Shared { directory: directory.to_owned(), inner: Mutex::new(inner) };
         Ok(Self { shared: Arc::new(shared), synced: tokio::sync::Mutex::new(0) })
     }
@@ -142,8 +160,13 @@ impl Log {
         let bytes = encoded(record)?;
         let mut inner = self.shared.lock();
         inner.check()?;
+        let end = inner.end + bytes.len() as u64;
+        let needed = end + ending_bytes(&inner.state);
+        if needed > inner.promised && !ends_a_draft(record) {
+            inner.promised = directory::promise(&inner.file, inner.end, needed, AHEAD_BYTES)?;
+        }
         inner.file.write_all_at(&bytes, inner.end)?;
-        inner.end += bytes.len() as u64;
+        inner.end = end;
         inner.appended += bytes.len() as u64;
         inner.state.apply(record);
         Ok(())
@@ -189,7 +212,7 @@ impl Shared {
                 // Appenders wait, as what they append must not go to the old file. A failure leaves the old one as it is.
                 match write_anew(&self.directory, inner.segment + 1, &inner.state) {
                     Ok((file, end)) => {
-                        (inner.file, inner.end, inner.compact) = (file, end, end);
+                        (inner.file, inner.end, inner.compact, inner.promised) = (file, end, end, end);
                         inner.segment += 1;
                         return Ok(inner.appended);
                     }
@@ -211,13 +234,32 @@ impl Shared {
     }
 }
 
+// For the drafts that there are, and one that begins.
+fn ending_bytes(state: &State) -> u64 {
+    (state.drafts.len() as u64 + 1) * ENDING_BYTES
+}
+
+fn ends_a_draft(record: &Record) -> bool {
+    matches!(record, Record::Stored { .. } | Record::Dropped { .. })
+}
+
+// Appends to the file that is there, from the end of what is good in it. What the disk keeps for it beyond stays kept.
+fn go_on(directory: &Path, segment: u64, good_bytes: u64) -> io::Result<Arc<File>> {
+    let file = File::options().read(true).write(true).open(directory.join(segment_name(segment)))?;
+    if file.metadata()?.len() > good_bytes {
+        file.set_len(good_bytes)?;
+    }
+    file.sync_all()?;
+    Ok(Arc::new(file))
+}
+
 // A file is under its name only when all of it is on the disk, so the last one is always whole.
 fn write_anew(directory: &Path, segment: u64, state: &State) -> io::Result<(Arc<File>, u64)> {
     let mut bytes = Vec::new();
     for record in state.records() {
         bytes.extend(encoded(&record)?);
     }
-    let file = directory::write_whole(directory, &segment_name(segment), &bytes)?;
+    let file = directory::write_whole(directory, &segment_name(segment), &bytes, ending_bytes(state))?;
     for old in segments(directory)?.into_iter().filter(|old| *old < segment) {
         // One that stays is not read again, and tried again next time.
         if let Err(error) = std::fs::remove_file(directory.join(segment_name(old))) {

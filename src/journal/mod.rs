@@ -113,13 +113,14 @@ impl Journal {
         DataFile::remove_id(self.directory.path(), draft)
     }
 
-    /// A draft is done with, stored or dropped (`record` says which): first the record, then its data goes.
+    /// A draft is done with, stored or dropped (`record` says which): first the record, then its data goes. Should the
+    /// record be refused, it goes nevertheless: without it nobody can store the draft once more, over what came later.
     ///
     /// # Errors
     /// When the disk fails.
     pub async fn finish(&self, record: Record, draft: DraftId) -> io::Result<()> {
-        self.note(record).await?;
-        self.remove(draft)
+        let noted = self.note(record).await;
+        self.remove(draft).and(noted)
     }
 }
 

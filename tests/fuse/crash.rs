@@ -109,17 +109,62 @@ fn compare(found: impl Fn(&str) -> Option<Vec<u8>>, acknowledged: &[usize], (tri
     }
 }
 
+/// What is killed, and with it what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Killed {
+    /// All processes of the mount: the writer fails, and somebody mounts again.
+    Mount,
+    /// The process that serves it: another one goes on, and so may the writer.
+    Worker,
+}
+
+impl Killed {
+    /// Kills it. What is still told afterwards is acknowledged as well.
+    fn kill(self, mounted: &mut MountedBucket, told: mpsc::Receiver<usize>, acknowledged: &mut Vec<usize>) {
+        match self {
+            Self::Mount => {
+                mounted.crash();
+                acknowledged.extend(told);
+            }
+            Self::Worker => {
+                mounted.crash_worker();
+                // The file that was being written may fail, or go on if nothing of it was lost.
+                acknowledged.extend(told.into_iter().take(2));
+            }
+        }
+    }
+
+    /// Whether everything is stored before the next moment. Mostly that one begins with a journal that is on its way.
+    fn is_unmounted_after(self, moment: u64, drawn: u64) -> bool {
+        match self {
+            Self::Mount => drawn.is_multiple_of(4),
+            // A mount does not start processes for ever that die at once.
+            Self::Worker => moment % 4 == 3,
+        }
+    }
+}
+
 #[test]
 fn a_killed_mount_loses_nothing_that_was_acknowledged() {
-    killed_mounts(BUCKET_DURABILITY);
+    killed_mounts(Killed::Mount, BUCKET_DURABILITY);
 }
 
 #[test]
 fn a_killed_mount_with_a_journal_loses_nothing_that_was_acknowledged() {
-    killed_mounts(JOURNAL_DURABILITY);
+    killed_mounts(Killed::Mount, JOURNAL_DURABILITY);
 }
 
-fn killed_mounts(durability: &[&str]) {
+#[test]
+fn a_killed_worker_loses_nothing_that_was_acknowledged() {
+    killed_mounts(Killed::Worker, BUCKET_DURABILITY);
+}
+
+#[test]
+fn a_killed_worker_with_a_journal_loses_nothing_that_was_acknowledged() {
+    killed_mounts(Killed::Worker, JOURNAL_DURABILITY);
+}
+
+fn killed_mounts(killed: Killed, durability: &[&str]) {
     let seed = seed();
     let journal = durability == JOURNAL_DURABILITY;
     let names = if journal { JOURNAL_NAMES } else { NAMES };
@@ -139,18 +184,18 @@ fn killed_mounts(durability: &[&str]) {
                 Err(_) => thread::yield_now(),
             }
         }
-        seen.mounted.crash();
-        acknowledged.extend(told.iter());
+        killed.kill(&mut seen.mounted, told, &mut acknowledged);
         let tried = writing.join().unwrap();
         if !journal {
             compare(|name| seen.bytes(name), &acknowledged, (tried, names), seed);
         }
         // What is there after the crash is what the next moments begin with.
         next = tried + 1;
-        seen = seen.mounted_again();
+        if killed == Killed::Mount {
+            seen = seen.mounted_again();
+        }
         compare(|name| fs::read(seen.mounted.join(name)).ok(), &acknowledged, (tried, names), seed);
-        // Sometimes the next one begins with an empty journal, mostly with one that is on its way.
-        if drawn.is_multiple_of(4) {
+        if killed.is_unmounted_after(moment, drawn) {
             seen = seen.mounted_after_unmount();
             compare(|name| seen.bytes(name), &acknowledged, (tried, names), seed);
         }
@@ -159,54 +204,6 @@ fn killed_mounts(durability: &[&str]) {
     compare(|name| seen.bytes(name), &acknowledged, (next - 1, names), seed);
     let names: Vec<_> = seen.keys().into_iter().filter(|key| !(0..names).any(|nth| *key == name(nth, names))).collect();
     assert_eq!(names, [""; 0], "litter");
-    seen.mounted_uploads_are_gone();
-}
-
-#[test]
-fn a_killed_worker_loses_nothing_that_was_acknowledged() {
-    killed_workers(BUCKET_DURABILITY);
-}
-
-#[test]
-fn a_killed_worker_with_a_journal_loses_nothing_that_was_acknowledged() {
-    killed_workers(JOURNAL_DURABILITY);
-}
-
-fn killed_workers(durability: &[&str]) {
-    let seed = seed();
-    let journal = durability == JOURNAL_DURABILITY;
-    let names = if journal { JOURNAL_NAMES } else { NAMES };
-    let mut seen = Seen::new(durability);
-    let (mut acknowledged, mut next) = (Vec::new(), 0);
-    for moment in 0..number("BRIGADE_CRASHES", 10) {
-        let (tell, told) = mpsc::channel();
-        let writing = writer(seen.mounted.path().to_owned(), seed, (next, names), tell);
-        let drawn = seed.wrapping_mul(37).wrapping_add(moment * 7);
-        acknowledged.extend(told.iter().take(usize::try_from(1 + drawn % 5).unwrap()));
-        let from = seen.requests();
-        while seen.requests() < from + drawn % 6 && !writing.is_finished() {
-            match told.try_recv() {
-                Ok(nth) => acknowledged.push(nth),
-                Err(_) => thread::yield_now(),
-            }
-        }
-        seen.mounted.crash_worker();
-        // The file that was being written may fail, or go on if nothing of it was lost; the mount is there all the time.
-        acknowledged.extend(told.iter().take(2));
-        drop(told);
-        let tried = writing.join().unwrap();
-        if !journal {
-            compare(|name| seen.bytes(name), &acknowledged, (tried, names), seed);
-        }
-        compare(|name| fs::read(seen.mounted.join(name)).ok(), &acknowledged, (tried, names), seed);
-        next = tried + 1;
-        // A mount does not start processes for ever that die at once.
-        if moment % 4 == 3 {
-            seen = seen.mounted_after_unmount();
-        }
-    }
-    let seen = seen.mounted_after_unmount();
-    compare(|name| seen.bytes(name), &acknowledged, (next - 1, names), seed);
     seen.mounted_uploads_are_gone();
 }
 

@@ -1,9 +1,11 @@
 //! Work on mounts whose backend fails: what was acknowledged is in the bucket, whole; what failed was told.
 //!
-//! `BRIGADE_FAULT_SEED` repeats a run as far as its requests come in the same order, `BRIGADE_FAULT_ROUNDS` makes it longer.
+//! `BRIGADE_FAULT_SEED` repeats a run as far as its requests come in the same order, `BRIGADE_FAULT_ROUNDS` makes it longer,
+//! `BRIGADE_FAULT` leaves only the faults whose rules contain it.
 
 use crate::files::Seen;
 use crate::files::noise;
+use crate::outage::until;
 use crate::speech::Speech;
 use std::collections::BTreeMap;
 use std::env;
@@ -14,47 +16,103 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
+use std::process::Stdio;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::thread;
 
 const MIB: usize = 1 << 20;
 
+/// Rounds at the same time. They mostly wait.
+const AT_ONCE: usize = 8;
+
+/// Faults of a store that does not lie about what it has done.
 const FAULTS: &[&str] = &[
     "fault = \"latency\"\ndelay = \"1ms\"\ndelay_max = \"200ms\"\nspread = \"long-tail\"\nprobability = 0.2",
+    "fault = \"latency\"\ndelay = \"50ms\"",
+    "fault = \"bandwidth\"\nup = \"16MiB\"\ndown = \"16MiB\"",
+    "fault = \"clock-skew\"\nby = \"-20m\"",
+    "fault = \"clock-skew\"\nby = \"20m\"\nprobability = 0.2",
+    "fault = \"status\"\nstatus = 500\nprobability = 0.25",
+    "fault = \"status\"\nstatus = 500\nretry_after = \"1s\"\nprobability = 0.05",
     "fault = \"status\"\nstatus = 503\nprobability = 0.25",
+    "fault = \"status\"\nstatus = 503\nretry_after = \"1s\"\nprobability = 0.05",
     "fault = \"status\"\nstatus = 429\nretry_after = \"1s\"\nprobability = 0.05",
+    "fault = \"reset\"\nat = \"before-body\"\nprobability = 0.25",
     "fault = \"reset\"\nat = \"in-body\"\nprobability = 0.25",
+    "fault = \"reset\"\nat = \"after-body\"\nprobability = 0.25",
     "fault = \"reset\"\nat = \"in-answer\"\nprobability = 0.25",
     "fault = \"lost-request\"\nprobability = 0.25",
     "fault = \"lost-answer\"\nprobability = 0.25",
+    "fault = \"outage\"\nafter = \"200ms\"\nbefore = \"1s\"",
+    "fault = \"stall\"\ndelay = \"1s\"\nprobability = 0.05",
     "fault = \"truncated\"\nprobability = 0.25",
+    "fault = \"corrupted\"\nof = \"request\"\nprobability = 0.25",
     "fault = \"error-in-200\"\nprobability = 0.2",
     "fault = \"expired-credentials\"\nprobability = 0.05",
     "fault = \"disk-full\"\nprobability = 0.25",
+    "fault = \"disk-full\"\nstatus = 503\nprobability = 0.25",
 ];
+
+/// Faults of one that does. What was changed on the word of the store is then a conflict with a version that never was,
+/// and kept beside the file.
+const LIES: &[&str] = &[
+    "fault = \"wrong-etag\"\noperation = [\"GetObject\", \"HeadObject\", \"ListObjects\", \"ListObjectsV2\"]\nprobability = 0.1",
+    "fault = \"stale-listing\"\nbehind = 3\nprobability = 0.25",
+];
+
+const BUCKET_DURABILITY: &[&str] = &["--part-size", "5MiB"];
+const JOURNAL_DURABILITY: &[&str] = &["--part-size", "5MiB", "--durability", "journal"];
 
 #[test]
 fn what_was_acknowledged_is_there_in_s3() {
-    under_each_fault(Speech::S3);
+    under_each_fault(Speech::S3, BUCKET_DURABILITY);
 }
 
 #[test]
 fn what_was_acknowledged_is_there_in_jss() {
-    under_each_fault(Speech::Jss);
+    under_each_fault(Speech::Jss, BUCKET_DURABILITY);
 }
 
-fn under_each_fault(speech: Speech) {
+#[test]
+fn what_was_acknowledged_in_a_journal_is_there_in_s3() {
+    under_each_fault(Speech::S3, JOURNAL_DURABILITY);
+}
+
+#[test]
+fn what_was_acknowledged_in_a_journal_is_there_in_jss() {
+    under_each_fault(Speech::Jss, JOURNAL_DURABILITY);
+}
+
+fn under_each_fault(speech: Speech, durability: &[&str]) {
     let seed = number("BRIGADE_FAULT_SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    let mut met = 0;
+    let only = env::var("BRIGADE_FAULT").unwrap_or_default();
+    let mut rounds = Vec::new();
     for round in 0..number("BRIGADE_FAULT_ROUNDS").unwrap_or(1) {
-        for (nth, fault) in (0..).zip(FAULTS) {
-            println!("{speech:?}, {}: BRIGADE_FAULT_SEED={}", fault.replace('\n', ", "), seed + round);
-            // Draws of their own for each fault, or all would hit the same requests.
-            let seed = (seed + round) * 100 + nth;
-            met += one_round(speech, &format!("seed = {seed}\n[[rule]]\n{fault}"), seed);
+        for (nth, fault) in (0..).zip(FAULTS.iter().chain(LIES)).filter(|(_, fault)| fault.contains(&only)) {
+            rounds.push((seed + round, nth, *fault));
         }
     }
+    let (next, met) = (AtomicUsize::new(0), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some((seed, nth, fault)) = rounds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    // Draws of their own for each fault, or all would hit the same requests.
+                    let own = seed * 100 + nth;
+                    let told = format!("{speech:?}, {}: BRIGADE_FAULT_SEED={seed}", fault.replace('\n', ", "));
+                    println!("{told}");
+                    let plan = format!("seed = {own}\n[[rule]]\n{fault}");
+                    met.fetch_add(one_round(speech, durability, &plan, (own, &told)), Ordering::Relaxed);
+                }
+            });
+        }
+    });
     // Some hundred requests meet most of these faults with one in four.
+    let met = met.into_inner();
     println!("{met} faults were met");
-    assert!(met >= 10, "{met} faults were met: nothing was tried");
+    assert!(met >= 10 || !only.is_empty(), "{met} faults were met: nothing was tried");
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -90,11 +148,75 @@ fn written(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn one_round(speech: Speech, plan: &str, seed: u64) -> u64 {
-    let seen = Seen::speaking(speech, &["--part-size", "5MiB"]);
-    let mut expected = Expected::default();
+fn one_round(speech: Speech, durability: &[&str], plan: &str, (seed, told): (u64, &str)) -> u64 {
+    let seen = Seen::speaking(speech, durability);
     seen.backend.set_faults(plan);
-    let at = |name: &str| seen.mounted.join(name);
+    let mut expected = work(seen.mounted.path(), seed);
+    let (seen, met) = if durability == JOURNAL_DURABILITY {
+        stored_under_faults(seen, &mut expected, seed)
+    } else {
+        let met = healed(&seen);
+        (seen.remount(), met)
+    };
+    let keys = seen.keys();
+    let beside: Vec<_> =
+        keys.iter().filter(|key| key.contains(".conflict-")).filter_map(|key| seen.bytes(key)).collect();
+    let lies = LIES.iter().any(|fault| plan.ends_with(fault));
+    for (name, may) in &expected.0 {
+        let found = seen.bytes(name);
+        let kept = lies && may.iter().flatten().any(|bytes| beside.contains(bytes));
+        let length = found.as_ref().map(Vec::len);
+        assert!(may.contains(&found) || kept, "{told}: {name} of {length:?} bytes is none of what it may be");
+    }
+    let is_meant = |key: &str| key.ends_with('/') || expected.0.contains_key(key) || lies && key.contains(".conflict-");
+    let litter: Vec<_> = keys.into_iter().filter(|key| !is_meant(key)).collect();
+    assert_eq!(litter, [""; 0], "{told}: litter");
+    assert_eq!(seen.journal_files(), [""; 0], "{told}: data is left in the journal");
+    seen.mounted_uploads_are_gone();
+    met
+}
+
+/// Ends the faults. How many were met.
+fn healed(seen: &Seen) -> u64 {
+    let met = seen.backend.faults_met();
+    seen.backend.set_faults("");
+    met
+}
+
+/// Lets some requests of what waits in the journal meet faults, under an unmount or until the mount is killed. Then the
+/// rest is stored without them.
+fn stored_under_faults(mut seen: Seen, expected: &mut Expected, seed: u64) -> (Seen, u64) {
+    // What was written until here needs few requests.
+    for nth in 0..4 {
+        let (name, bytes) = (format!("more{nth}"), noise(6 * MIB + 5, seed + nth));
+        let done = written(&seen.mounted.join(&name), &bytes);
+        expected.note(&name, Some(bytes), &done);
+    }
+    let enough_met = seen.backend.faults_met() + 1 + seed / 2 % 8;
+    let enough = |seen: &Seen| seen.backend.faults_met() >= enough_met || seen.journal_files().is_empty();
+    if seed.is_multiple_of(2) {
+        until(|| enough(&seen));
+        seen.mounted.crash();
+        let met = healed(&seen);
+        return (seen.mounted_again().remount(), met);
+    }
+    let mut command = seen.mounted.unmount_command();
+    let mut unmount = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until(|| enough(&seen));
+    let met = healed(&seen);
+    if unmount.wait().unwrap().success() {
+        assert_eq!(seen.journal_files(), [""; 0], "it is unmounted, and data is left in the journal");
+        (seen.mounted_again(), met)
+    } else {
+        // It could not store everything, and the mount stays.
+        (seen.remount(), met)
+    }
+}
+
+/// What programs do, and what they are told of it.
+fn work(dir: &Path, seed: u64) -> Expected {
+    let mut expected = Expected::default();
+    let at = |name: &str| dir.join(name);
     for (name, bytes) in
         [("small", noise(1000, seed)), ("large", noise(11 * MIB + 7, seed)), ("a", noise(70_000, seed))]
     {
@@ -118,7 +240,7 @@ fn one_round(speech: Speech, plan: &str, seed: u64) -> u64 {
         expected.note("small", Some(bytes), &done);
     }
     if let Some(bytes) = expected.known("a") {
-        let status = Command::new("cp").arg(at("a")).arg(at("copy")).stderr(std::process::Stdio::null()).status();
+        let status = Command::new("cp").arg(at("a")).arg(at("copy")).stderr(Stdio::null()).status();
         let copied = if status.unwrap().success() { Ok(()) } else { Err(io::ErrorKind::Other.into()) };
         expected.note("copy", Some(bytes.clone()), &copied);
         if copied.is_err() {
@@ -151,16 +273,5 @@ fn one_round(speech: Speech, plan: &str, seed: u64) -> u64 {
         }
         expected.note("dir/f", Some(bytes), &done);
     }
-    let met = seen.backend.faults_met();
-    seen.backend.set_faults("");
-    let seen = seen.remount();
-    for (name, may) in &expected.0 {
-        let found = seen.bytes(name);
-        assert!(may.contains(&found), "{name} of {:?} bytes is none of what it may be", found.map(|bytes| bytes.len()));
-    }
-    let names: Vec<_> =
-        seen.keys().into_iter().filter(|key| !key.ends_with('/') && !expected.0.contains_key(key)).collect();
-    assert_eq!(names, [""; 0], "litter");
-    seen.mounted_uploads_are_gone();
-    met
+    expected
 }

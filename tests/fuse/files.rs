@@ -33,6 +33,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::chown;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -140,6 +141,19 @@ impl Seen {
         drop(mounted);
         let mounted = Self::mount(&backend, speech, &options, &state);
         Self { mounted, store, runtime, backend, speech, state, options }
+    }
+
+    /// The journal's directory, if there is one.
+    pub fn journal(&self) -> Option<PathBuf> {
+        let named = self.options.iter().skip_while(|option| *option != "--journal-dir").nth(1);
+        let all = named.map_or_else(|| self.state.path().join("journal"), PathBuf::from);
+        fs::read_dir(all).into_iter().flatten().map(|entry| entry.unwrap().path()).find(|path| path.is_dir())
+    }
+
+    /// The names of the files with bytes that wait in the journal.
+    pub fn journal_files(&self) -> Vec<String> {
+        let files = self.journal().map(|journal| names(&journal)).unwrap_or_default();
+        files.into_iter().filter(|name| name.starts_with("data-")).collect()
     }
 
     pub fn put(&self, key: &str, bytes: &[u8]) {

@@ -6,6 +6,7 @@
 mod attributes;
 #[path = "../support/backend.rs"]
 mod backend;
+mod bounded;
 mod budgets;
 mod command_line;
 mod crash;
@@ -15,6 +16,7 @@ mod differential;
 mod faults;
 mod files;
 mod headers;
+mod journal;
 #[path = "../support/mounted.rs"]
 mod mounted;
 mod names;

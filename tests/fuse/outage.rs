@@ -156,6 +156,64 @@ fn force_ends_a_mount_whose_store_is_gone() {
 }
 
 #[test]
+fn with_a_journal_close_does_without_the_store() {
+    let mut seen = Seen::new(&["--durability", "journal", "--timeout", "2s"]);
+    let bytes = noise(11 * MIB, 6);
+    let mut files = ["synced", "closed"].map(|name| File::create(seen.mounted.join(name)).unwrap());
+    seen.backend.stop();
+    let [synced, closed] = &mut files;
+    synced.write_all(&bytes).unwrap();
+    synced.sync_all().unwrap();
+    closed.write_all(b"closed").unwrap();
+    let [synced, closed] = files;
+    // By a program of its own, since dropping a file does not tell.
+    let mut cat = Command::new("cat").stdin(Stdio::null()).stdout(closed).spawn().unwrap();
+    assert!(cat.wait().unwrap().success());
+    until_logged(&seen, "the store does not answer");
+    assert_eq!(fs::read(seen.mounted.join("closed")).unwrap(), b"closed", "this host reads it meanwhile");
+    drop(synced);
+    seen.backend.restart();
+    until(|| seen.journal_files().is_empty());
+    assert!(seen.bytes("synced").unwrap() == bytes);
+    assert_eq!(seen.bytes("closed").unwrap(), b"closed");
+    assert_eq!(seen.keys(), ["closed", "synced"]);
+    seen.mounted_uploads_are_gone();
+}
+
+#[test]
+fn force_leaves_in_the_journal_what_is_not_stored() {
+    for (fault, why) in [(GONE, "cut off"), (SILENT, "never answered")] {
+        let mut seen = Seen::new(&["--durability", "journal", "--timeout", "2s"]);
+        let bytes = noise(11 * MIB, 7);
+        let mut large = File::create(seen.mounted.join("large")).unwrap();
+        let mut open = File::create(seen.mounted.join("open")).unwrap();
+        seen.backend.set_faults(fault);
+        large.write_all(&bytes).unwrap();
+        large.sync_all().unwrap();
+        drop(large);
+        open.write_all(b"synced").unwrap();
+        open.sync_all().unwrap();
+        open.write_all(b", and more").unwrap();
+        let ran = seen.mounted.try_unmount(&["--force"]);
+        assert_eq!(ran.status, 1, "{why}: {ran:?}");
+        for name in ["large", "open"] {
+            let told = ran.stderr.lines().find(|line| line.contains(&format!("not stored: {name:?}")));
+            assert!(told.is_some_and(|line| line.contains("in the journal")), "{why}, {name}: {ran:?}");
+        }
+        assert!(!seen.mounted.wait().success(), "{why}: not everything is in the bucket");
+        drop(open);
+        seen.backend.set_faults("");
+        assert_eq!(seen.keys(), [""; 0], "{why}: nothing is there yet");
+        let seen = seen.mounted_again();
+        assert!(fs::read(seen.mounted.join("large")).unwrap() == bytes, "{why}: it is shown at once");
+        until(|| seen.journal_files().is_empty());
+        assert!(seen.bytes("large").unwrap() == bytes, "{why}");
+        assert_eq!(seen.bytes("open").unwrap(), b"synced", "{why}: as it was acknowledged");
+        seen.mounted_uploads_are_gone();
+    }
+}
+
+#[test]
 fn an_unmount_says_that_it_waits_for_the_store() {
     let seen = Seen::new(&[]);
     fs::write(seen.mounted.join("file"), "file").unwrap();

@@ -55,6 +55,7 @@ const FAULTS: &[(&str, bool)] = &[
     ("fault = \"truncated\"", false),
     ("fault = \"truncated\"\nannounced = true", false),
     ("fault = \"corrupted\"", false),
+    ("fault = \"corrupted\"\nof = \"request\"", true),
     ("fault = \"error-in-200\"", true),
     ("fault = \"wrong-etag\"", false),
     ("fault = \"stale-listing\"\nbehind = 1", true),
@@ -286,7 +287,7 @@ fn matrix(provider: &'static str) {
                 let begun = runtime.block_on(bench.prepare());
                 bench.backend.set_faults(&format!("seed = 1\n[[rule]]\n{fault}{times}"));
                 let (stale, tags_lie) = (fault.contains("stale"), fault.contains("wrong-etag"));
-                let unseen = fault.contains("corrupted") || fault.contains("announced");
+                let unseen = fault.ends_with("corrupted\"") || fault.contains("announced");
                 let shared = Arc::clone(&bench);
                 let ran = runtime.block_on(runtime.spawn(async move {
                     let done = shared.act(call, &begun, stale, unseen).await;

@@ -6,6 +6,7 @@ use crate::http::server::RequestBody;
 use crate::http::server::Response;
 use crate::http::server::ResponseBody;
 use crate::server::attributes::insert;
+use crate::server::faults::plan::Body;
 use crate::server::faults::plan::Effect;
 use crate::server::faults::plan::Ending;
 use crate::server::faults::plan::Point;
@@ -49,7 +50,7 @@ pub fn answer(response: Response, effect: &Effect, draw: u64) -> Response {
         Effect::Cut { at: Point::InAnswer(bytes), how } => shortened(response, *bytes, Some(*how)),
         Effect::Truncated { bytes, announced: false } => shortened(response, *bytes, Some(Ending::Closed)),
         Effect::Truncated { bytes, announced: true } => shortened(response, *bytes, None),
-        Effect::Corrupted if response.status.is_success() => corrupted(response, draw),
+        Effect::Corrupted(Body::Answer) if response.status.is_success() => corrupted(response, draw),
         Effect::WrongETag if response.status.is_success() => other_tags(response),
         Effect::Latency(_)
         | Effect::Bandwidth { .. }
@@ -57,7 +58,7 @@ pub fn answer(response: Response, effect: &Effect, draw: u64) -> Response {
         | Effect::Refused { .. }
         | Effect::Cut { .. }
         | Effect::Stall(_)
-        | Effect::Corrupted
+        | Effect::Corrupted(_)
         | Effect::ErrorInside(_)
         | Effect::WrongETag
         | Effect::StaleListing(_) => response,
@@ -144,9 +145,16 @@ fn shortened(mut response: Response, bytes: Option<u64>, ending: Option<Ending>)
     response
 }
 
+/// A bit of so many bytes: the place of its byte, and which of that one it is.
+#[must_use]
+pub fn drawn_bit(bytes: u64, draw: u64) -> (u64, u32) {
+    let bit = u32::try_from((draw >> 60) % 8).expect("below 8");
+    (draw % bytes.max(1), bit)
+}
+
 fn corrupted(mut response: Response, draw: u64) -> Response {
     if let Some((length, bytes)) = taken(&mut response.body) {
-        let (at, bit) = (draw % length.max(1), (draw >> 60) % 8);
+        let (at, bit) = drawn_bit(length, draw);
         let changed = bytes.scan(0_u64, move |begin, piece| {
             let piece = piece.map(|piece| {
                 let length = piece.len() as u64;
@@ -250,7 +258,7 @@ mod tests {
     #[tokio::test]
     async fn one_bit_is_changed_wherever_it_is() {
         for draw in [0, 3, 5, u64::MAX, 1 << 60] {
-            let (length, bytes, _) = read(answer(full("abcdef"), &Effect::Corrupted, draw)).await;
+            let (length, bytes, _) = read(answer(full("abcdef"), &Effect::Corrupted(Body::Answer), draw)).await;
             let bits: u32 = bytes.iter().zip(b"abcdef").map(|(one, other)| (one ^ other).count_ones()).sum();
             assert_eq!((length, bytes.len(), bits), (6, 6, 1), "{draw}");
         }

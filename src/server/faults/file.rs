@@ -4,6 +4,7 @@ use crate::base::bytesize::ByteSize;
 use crate::base::random;
 use crate::server::dialect::Dialect;
 use crate::server::faults::plan::Behind;
+use crate::server::faults::plan::Body;
 use crate::server::faults::plan::CHANGES_MAX;
 use crate::server::faults::plan::Delay;
 use crate::server::faults::plan::Effect;
@@ -296,7 +297,10 @@ fn effect(name: &str, values: &mut Values<'_>) -> Result<Effect, String> {
         "outage" => Effect::Cut { at: Point::BeforeBody, how: Ending::Reset },
         "stall" => Effect::Stall(values.needed_time("delay")?),
         "truncated" => Effect::Truncated { bytes: values.bytes("bytes")?, announced: values.flag("announced")? },
-        "corrupted" => Effect::Corrupted,
+        "corrupted" => {
+            let bodies = [("answer", Body::Answer), ("request", Body::Request)];
+            Effect::Corrupted(values.choice("of", Body::Answer, &bodies)?)
+        }
         "error-in-200" => {
             let code = values.text("code")?.unwrap_or_else(|| "InternalError".to_owned());
             Effect::ErrorInside(ErrorCode::parse(&code).ok_or_else(|| format!("code = {code:?} is no code of S3's"))?)
@@ -399,6 +403,7 @@ mod tests {
             ("[[rule]]\nfault = \"reset\"\nat = \"noon\"", "line 2: ", "before-body, in-body, after-body, in-answer"),
             ("[[rule]]\nfault = \"status\"\nstatus = 418", "line 2: ", "429, 500, 503"),
             ("[[rule]]\nfault = \"corrupted\"\n\noperation = \"PutObject\"", "line 4: ", "use one of GetObject"),
+            ("[[rule]]\nfault = \"corrupted\"\nof = \"head\"", "line 2: ", "use one of answer, request"),
             ("[[rule]]\nfault = \"reset\"\noperation = \"Put\"", "line 3: ", "ListBuckets, "),
             ("[[rule]]\nfault = \"reset\"\noperation = []", "line 3: ", "leave it out"),
             ("[[rule]]\nfault = \"reset\"\nprobability = 2.0", "line 3: ", "0.0 to 1.0"),

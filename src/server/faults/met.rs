@@ -11,6 +11,7 @@ use crate::server::faults::alter;
 use crate::server::faults::decide::Asked;
 use crate::server::faults::decide::Decision;
 use crate::server::faults::plan::Behind;
+use crate::server::faults::plan::Body;
 use crate::server::faults::plan::Effect;
 use crate::server::faults::plan::Ending;
 use crate::server::faults::plan::Point;
@@ -78,7 +79,7 @@ impl Met {
         }
     }
 
-    /// Waits, slows the body down, and ends the connection if it ends before the work.
+    /// Waits, slows the body down or damages it, and ends the connection if it ends before the work.
     ///
     /// # Errors
     /// The answer to a request that nobody is to hear of: none.
@@ -89,6 +90,8 @@ impl Met {
         if let Some(up) = self.decision.up {
             request.body = request.body.slowed(up);
         }
+        let length = request.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        let length = length.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
         let (wanted, how) = match &self.decision.effect {
             Some((Effect::Cut { at: Point::BeforeBody, how }, _)) => return Err(alter::cut(*how)),
             Some((Effect::Stall(time), _)) => {
@@ -96,11 +99,14 @@ impl Met {
                 return Err(alter::cut(Ending::Closed));
             }
             Some((Effect::Cut { at: Point::InBody(bytes), how }, _)) => {
-                let length = request.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-                let length = length.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
                 (Some(bytes.unwrap_or(length / 2).min(length.saturating_sub(1))), *how)
             }
             Some((Effect::Cut { at: Point::AfterBody, how }, _)) => (None, *how),
+            Some((Effect::Corrupted(Body::Request), draw)) => {
+                let (at, bit) = alter::drawn_bit(length, *draw);
+                request.body = request.body.flipped(at, bit);
+                return Ok(request);
+            }
             Some(_) | None => return Ok(request),
         };
         alter::swallow(request.body, wanted).await;

@@ -99,8 +99,8 @@ pub enum Effect {
         /// Whether `Content-Length` agrees, so that only the object's size or checksum tells.
         announced: bool,
     },
-    /// One bit of the answer's body is another one.
-    Corrupted,
+    /// One bit of a body is another one.
+    Corrupted(Body),
     /// The status is 200, and the document says that it failed; nothing is done.
     ErrorInside(ErrorCode),
     /// Tags in the answer are other ones.
@@ -145,6 +145,15 @@ pub enum Ending {
     Closed,
 }
 
+/// Which body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// That of the request.
+    Request,
+    /// That of the answer.
+    Answer,
+}
+
 /// How old a listing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behind {
@@ -173,7 +182,7 @@ impl Effect {
             Self::Cut { .. } => "reset",
             Self::Stall(_) => "stall",
             Self::Truncated { .. } => "truncated",
-            Self::Corrupted => "corrupted",
+            Self::Corrupted(_) => "corrupted",
             Self::ErrorInside(_) => "error-in-200",
             Self::WrongETag => "wrong-etag",
             Self::StaleListing(_) => "stale-listing",
@@ -184,7 +193,8 @@ impl Effect {
     #[must_use]
     pub fn operations(&self) -> &'static [&'static str] {
         match self {
-            Self::Truncated { .. } | Self::Corrupted => &["GetObject"],
+            Self::Truncated { .. } | Self::Corrupted(Body::Answer) => &["GetObject"],
+            Self::Corrupted(Body::Request) => &["PutObject", "UploadPart", "CompleteMultipartUpload", "DeleteObjects"],
             Self::ErrorInside(_) => &["CompleteMultipartUpload", "CopyObject", "UploadPartCopy", "DeleteObjects"],
             Self::StaleListing(_) => &["ListObjects", "ListObjectsV2"],
             Self::WrongETag => &[
