@@ -164,7 +164,7 @@ impl Vfs {
                 }
             }
             Draft::Patch(patch) if patch.holds_enough() => patch.spill().await?,
-            Draft::Patch(patch) => patch.add_segment(self.writing.pool.take().await),
+            Draft::Patch(patch) => patch.add_segment(self.writing.pool.take(patch.client()).await),
         }
         Ok(())
     }

@@ -10,6 +10,8 @@ mod spilled;
 pub use sealed::Snapshot;
 pub use spilled::Taken;
 
+use crate::base::pool::Client;
+use crate::base::pool::ClientId;
 use crate::base::pool::Pool;
 use crate::base::pool::Segment;
 use crate::writer::disk::Extent;
@@ -73,7 +75,7 @@ enum Held {
 
 /// One version of a file that is not in the bucket yet.
 pub struct Overlay {
-    pool: Arc<Pool>,
+    client: Client,
     size: u64,
     /// By where they begin.
     runs: BTreeMap<u64, (u64, Content)>,
@@ -111,7 +113,7 @@ impl Overlay {
     #[must_use]
     pub fn new(pool: Arc<Pool>) -> Self {
         let (runs, segments, sources, staged, extents) = Default::default();
-        Self { pool, size: 0, runs, segments, held: 0, sources, staged, extents }
+        Self { client: pool.client(), size: 0, runs, segments, held: 0, sources, staged, extents }
     }
 
     /// A file that is the object so far.
@@ -139,10 +141,16 @@ impl Overlay {
         self.size
     }
 
+    /// Who waits for its memory.
+    #[must_use]
+    pub fn client(&self) -> ClientId {
+        self.client.id()
+    }
+
     /// Bytes of memory that it holds.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        (self.held * self.pool.segment_bytes()) as u64
+        (self.held * self.client.pool().segment_bytes()) as u64
     }
 
     /// Bytes of the file that only this host has.
@@ -360,10 +368,10 @@ impl Overlay {
     fn allocate(&mut self, bytes: &[u8], memory_bytes_max: u64) -> Option<(usize, Content)> {
         let room = matches!(self.segments.last(), Some(Held::Open(last)) if last.room() > 0);
         if !room {
-            if self.memory_bytes() + self.pool.segment_bytes() as u64 > memory_bytes_max {
+            if self.memory_bytes() + self.client.pool().segment_bytes() as u64 > memory_bytes_max {
                 return None;
             }
-            let segment = self.pool.try_take()?;
+            let segment = self.client.pool().try_take()?;
             self.add_segment(segment);
         }
         let segment = self.segments.len() - 1;

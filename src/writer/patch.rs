@@ -7,6 +7,7 @@
 mod journaled;
 mod staged;
 
+use crate::base::pool::ClientId;
 use crate::base::pool::Segment;
 use crate::journal::record::DraftId;
 use crate::store::Condition;
@@ -160,6 +161,12 @@ impl Patch {
     #[must_use]
     pub fn holds_enough(&self) -> bool {
         self.lock().overlay.memory_bytes() >= self.memory_bytes_min()
+    }
+
+    /// Who waits for its memory.
+    #[must_use]
+    pub fn client(&self) -> ClientId {
+        self.lock().overlay.client()
     }
 
     /// What it spills should be large enough for the store to copy it at the commit.

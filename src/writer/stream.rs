@@ -144,7 +144,7 @@ impl Stream {
     /// A stream that begins empty.
     #[must_use]
     pub fn new(context: Arc<Context>, destination: Arc<dyn Destination>) -> Arc<Self> {
-        let tail = Tail::new(Arc::clone(&context.pool));
+        let tail = Tail::new(&context.pool);
         Self::build(context, destination, None, 0, tail, 0)
     }
 
@@ -158,7 +158,7 @@ impl Stream {
         destination: Arc<dyn Destination>,
         base: Base,
     ) -> Result<Arc<Self>, Error> {
-        let mut tail = Tail::new(Arc::clone(&context.pool));
+        let mut tail = Tail::new(&context.pool);
         let (size, copied) = (base.size, context.schedule.copied_bytes(base.size));
         let parts = context.schedule.copies(copied).len() + usize::from(copied < size);
         if parts > context.schedule.parts_max() as usize {
@@ -329,7 +329,8 @@ impl Stream {
     /// Returns when there is memory for more bytes.
     pub async fn wait_for_room(self: &Arc<Self>) {
         self.send_early();
-        let segment = self.context.pool.take().await;
+        let client = self.lock().tail.client();
+        let segment = self.context.pool.take(client).await;
         let mut state = self.lock();
         if let Some(segment) = state.tail.add_segment_if_full(segment) {
             state.retained.add_spare(segment);
@@ -460,7 +461,7 @@ async fn fill_waiting(tail: &mut Tail, mut bytes: &[u8], pool: &Arc<Pool>) {
         if bytes.is_empty() {
             return;
         }
-        drop(tail.add_segment_if_full(pool.take().await));
+        drop(tail.add_segment_if_full(pool.take(tail.client()).await));
     }
 }
 

@@ -1,5 +1,7 @@
 //! The end of a file that is not in a part yet: bytes collected in pooled segments.
 
+use crate::base::pool::Client;
+use crate::base::pool::ClientId;
 use crate::base::pool::Pool;
 use crate::base::pool::Segment;
 use crate::store::Payload;
@@ -10,7 +12,7 @@ use std::sync::Arc;
 
 /// Bytes waiting to become a part, with their checksum, taken while they are hot in the processor's cache.
 pub struct Tail {
-    pool: Arc<Pool>,
+    client: Client,
     segments: Vec<Segment>,
     len: u64,
     /// `None` once bytes in the middle are others than those that came.
@@ -20,8 +22,8 @@ pub struct Tail {
 impl Tail {
     /// An empty tail that takes its memory from `pool`.
     #[must_use]
-    pub fn new(pool: Arc<Pool>) -> Self {
-        Self { pool, segments: Vec::new(), len: 0, crc: Some(fresh()) }
+    pub fn new(pool: &Arc<Pool>) -> Self {
+        Self { client: pool.client(), segments: Vec::new(), len: 0, crc: Some(fresh()) }
     }
 
     /// Bytes in it.
@@ -42,7 +44,7 @@ impl Tail {
         let mut taken = 0;
         while taken < wanted {
             if self.segments.last().is_none_or(|last| last.room() == 0) {
-                let Some(segment) = self.pool.try_take() else { break };
+                let Some(segment) = self.client.pool().try_take() else { break };
                 self.segments.push(segment);
             }
             let last = self.segments.last_mut().expect("one was pushed if there was none");
@@ -82,6 +84,12 @@ impl Tail {
         self.crc = self.segments.is_empty().then(fresh);
     }
 
+    /// Who waits for its memory.
+    #[must_use]
+    pub fn client(&self) -> ClientId {
+        self.client.id()
+    }
+
     /// Adds memory that was waited for, unless there is room by now; then it is given back.
     pub fn add_segment_if_full(&mut self, segment: Segment) -> Option<Segment> {
         if self.segments.last().is_none_or(|last| last.room() == 0) {
@@ -109,6 +117,12 @@ impl Tail {
     /// Empties it, for somebody else to hold its bytes.
     #[must_use]
     pub fn take_segments(&mut self) -> Vec<Segment> {
+        let segments = self.empty();
+        self.client.begin_anew();
+        segments
+    }
+
+    fn empty(&mut self) -> Vec<Segment> {
         self.crc = Some(fresh());
         self.len = 0;
         std::mem::take(&mut self.segments)
@@ -118,8 +132,10 @@ impl Tail {
     #[must_use]
     pub fn cut(&mut self) -> Payload {
         let crc64nvme = self.checksum();
-        let segments = self.take_segments();
+        let segments = self.empty();
         let pieces = segments.into_iter().map(Segment::into_moving).filter(|piece| !piece.is_empty()).collect();
+        // Only now, as its memory is on its way back.
+        self.client.begin_anew();
         Payload { pieces, crc64nvme }
     }
 
@@ -127,9 +143,10 @@ impl Tail {
     #[must_use]
     pub fn cut_shared(&mut self) -> (Vec<Arc<Segment>>, Payload) {
         let crc64nvme = self.checksum();
-        let segments = self.take_segments().into_iter().filter(|segment| !segment.filled().is_empty());
+        let segments = self.empty().into_iter().filter(|segment| !segment.filled().is_empty());
         let segments: Vec<_> = segments.map(Arc::new).collect();
         let pieces = segments.iter().map(Segment::lend).collect();
+        self.client.begin_anew();
         (segments, Payload { pieces, crc64nvme })
     }
 
@@ -153,7 +170,7 @@ mod tests {
     #[test]
     fn bytes_come_out_as_they_went_in() {
         let pool = Pool::with_segments(64, 8);
-        let mut tail = Tail::new(pool);
+        let mut tail = Tail::new(&pool);
         assert_eq!(tail.fill(b"hello, ", 100), 7);
         assert_eq!(tail.fill(b"fire brigade", 100), 12);
         assert_eq!(tail.copy_out(5, 6), &b", fire"[..]);
@@ -166,7 +183,7 @@ mod tests {
     #[test]
     fn room_and_memory_limit_what_is_taken() {
         let pool = Pool::with_segments(16, 8);
-        let mut tail = Tail::new(pool);
+        let mut tail = Tail::new(&pool);
         assert_eq!(tail.fill(b"0123456789", 3), 3, "room in the part");
         assert_eq!(tail.fill(b"0123456789abcdef", 100), 13, "memory of the pool");
     }
@@ -174,7 +191,7 @@ mod tests {
     #[test]
     fn bytes_are_replaced_and_cut_off_where_they_are() {
         let pool = Pool::with_segments(64, 8);
-        let mut tail = Tail::new(Arc::clone(&pool));
+        let mut tail = Tail::new(&pool);
         tail.fill(b"0123456789abcdefghij", 100);
         tail.overwrite(6, b"six to twelve");
         assert_eq!(tail.copy_out(0, 20), &b"012345six to twelvej"[..]);

@@ -24,8 +24,10 @@ const FILE_BYTES: usize = 3 * MIB;
 /// Bytes of `--memory-limit`.
 const MEMORY_LIMIT: u64 = 64 << 20;
 /// Bytes of files that are shorter than a part go out with `close` only. When they fill the limit, more is granted, as nobody
-/// could go on else (docs/architecture.md, "Memory").
-const UNFINISHED: u64 = (WRITERS * FILE_BYTES) as u64 - MEMORY_LIMIT;
+/// could go on else: to one writer at a time, and to some more on a machine that is too busy to let that one go on at once
+/// (docs/architecture.md, "Memory").
+/// With a journal, some are read back from it to be stored meanwhile.
+const BEYOND: u64 = 20 * FILE_BYTES as u64;
 /// Bytes beside file contents: for each program that reads the buffers of a connection and an answer on its way to the kernel,
 /// and what stacks, tables and the allocator take.
 const MEMORY_BESIDE: u64 = READERS as u64 * (1 << 20) + (32 << 20);
@@ -121,7 +123,7 @@ fn keeps_its_bounds(durability: &[&str]) {
         most
     });
     println!("{durability:?}: {start:?} at the start, {most:?} at most");
-    assert!(most.memory - start.memory <= MEMORY_LIMIT + UNFINISHED + MEMORY_BESIDE, "{start:?}, {most:?}");
+    assert!(most.memory - start.memory <= MEMORY_LIMIT + BEYOND + MEMORY_BESIDE, "{start:?}, {most:?}");
     assert!(most.descriptors <= DESCRIPTORS_MAX, "{most:?}");
     assert!(most.threads <= THREADS_MAX, "{most:?}");
     let seen = seen.mounted_after_unmount();

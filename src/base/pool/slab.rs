@@ -43,11 +43,21 @@ pub(super) fn cut_slab(len: usize) -> Vec<Slot> {
     (0..SEGMENTS_PER_SLAB).map(slot).collect()
 }
 
-/// Gives slots back to the system, but for as many whole slabs as hold `keep` slots.
+/// Gives slabs that nobody uses back to the system, as long as more than `keep` slots are free. A slab of which something is in
+/// use stays whole: what would be given back of it alone could not be had again.
 pub(super) fn shrink(free: &mut Vec<Slot>, keep: usize) {
-    // Those of a slab together, so that others are given back whole.
-    free.sort_unstable_by_key(|slot| (Arc::as_ptr(&slot.slab), slot.start));
-    free.truncate(keep);
+    let mut surplus = free.len().saturating_sub(keep) / SEGMENTS_PER_SLAB;
+    if surplus == 0 {
+        return;
+    }
+    free.sort_unstable_by_key(|slot| Arc::as_ptr(&slot.slab));
+    let kept = free.chunk_by(|one, other| Arc::ptr_eq(&one.slab, &other.slab)).map(|slots| {
+        let goes = slots.len() == SEGMENTS_PER_SLAB && surplus > 0;
+        surplus -= usize::from(goes);
+        (slots.len(), !goes)
+    });
+    let mut keeps = kept.flat_map(|(slots, stays)| std::iter::repeat_n(stays, slots)).collect::<Vec<_>>().into_iter();
+    free.retain(|_| keeps.next().unwrap_or(true));
 }
 
 impl Deref for Slot {
@@ -101,8 +111,15 @@ mod tests {
         while let Some(slot) = other.pop() {
             free.insert(free.len() / 2, slot);
         }
+        let mut used = vec![free.pop().unwrap()];
+        shrink(&mut free, 0);
+        assert_eq!(free.len(), SEGMENTS_PER_SLAB - 1, "the other slots of the one that is in use");
+        assert_eq!(slabs.iter().filter(|slab| slab.strong_count() > 0).count(), 1);
+        free.append(&mut used);
+        free.extend(cut_slab(8));
+        shrink(&mut free, SEGMENTS_PER_SLAB + 1);
+        assert_eq!(free.len(), 2 * SEGMENTS_PER_SLAB, "no slab is cut up");
         shrink(&mut free, SEGMENTS_PER_SLAB);
         assert_eq!(free.len(), SEGMENTS_PER_SLAB);
-        assert_eq!(slabs.iter().filter(|slab| slab.strong_count() > 0).count(), 1);
     }
 }

@@ -85,6 +85,7 @@ impl Overlay {
             self.join(start);
         }
         self.give_back();
+        self.client.begin_anew();
     }
 
     /// Gives back memory that no run refers to and that takes no more bytes, and extents.

@@ -276,7 +276,7 @@ async fn memory_that_nobody_filled_is_given_back_by_a_spill() {
     let patch = Patch::new(context(&store), Arc::new(Fixed), Overlay::new(Pool::new(64 * MIB)));
     // As many writers have waited for memory at the same time; the last one alone is filled.
     for _ in 0..patch.memory_bytes_max() / patch.context.pool.segment_bytes() as u64 {
-        patch.add_segment(patch.context.pool.take().await);
+        patch.add_segment(patch.context.pool.take(patch.client()).await);
     }
     let whole = pattern(1 << 20);
     let mut at = 0;
@@ -349,7 +349,7 @@ proptest! {
         copy_part in any::<bool>(),
         disk in any::<bool>(),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let home = tempfile::TempDir::new().unwrap();
         runtime.block_on(async {
             let facts = Facts { part_bytes_min: 16, equal_parts, copy_part, ..Facts::S3 };

@@ -4,7 +4,7 @@ use super::*;
 
 /// What has been handed over: the bytes are on their way as long as the payload lives.
 fn handed_over(pool: &Arc<Pool>, bytes: &[u8]) -> (Vec<Arc<Segment>>, Payload) {
-    let mut tail = crate::writer::tail::Tail::new(Arc::clone(pool));
+    let mut tail = crate::writer::tail::Tail::new(pool);
     assert_eq!(tail.fill(bytes, u64::MAX), bytes.len());
     tail.cut_shared()
 }

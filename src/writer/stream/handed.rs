@@ -67,7 +67,7 @@ impl Stream {
     /// Goes on with what another process has handed over. Waits for memory.
     pub async fn handed(context: Arc<Context>, destination: Arc<dyn Destination>, handed: Handed) -> Arc<Self> {
         let Handed { base, size, key, rest, tail: bytes } = handed;
-        let mut tail = Tail::new(Arc::clone(&context.pool));
+        let mut tail = Tail::new(&context.pool);
         fill_waiting(&mut tail, &bytes, &context.pool).await;
         let copied = base.as_ref().map_or(0, |_| size - tail.len());
         let upload = Upload::resumed(context.schedule.clone(), context.in_flight_max, copied, rest);

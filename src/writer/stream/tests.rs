@@ -335,7 +335,7 @@ proptest! {
         segments in 6_u64..40,
         equal_parts in any::<bool>(),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let facts = Facts { part_bytes_min: 16, equal_parts, ..Facts::S3 };
             let store = Arc::new(Memory::with_facts(facts));

@@ -85,6 +85,8 @@ pub(super) struct Attempts<'a> {
     begun: Instant,
     pub begun_at: SystemTime,
     made: u32,
+    /// It has begun anew since the store answered just when it was to be given up.
+    had_second_chance: bool,
     /// The line let the last one not through: there is nothing to wait for.
     refused: bool,
     /// An answer may have been lost: the work may be done.
@@ -96,7 +98,17 @@ impl<'a> Attempts<'a> {
         // Of the runtime's clock, as the pauses are, so that tests can hold both.
         let begun = Instant::now();
         let waits = retry.waits_for(call.op);
-        Self { retry, call, waits, begun, begun_at: clock::now(), made: 0, refused: false, in_doubt: false }
+        Self {
+            retry,
+            call,
+            waits,
+            begun,
+            begun_at: clock::now(),
+            made: 0,
+            had_second_chance: false,
+            refused: false,
+            in_doubt: false,
+        }
     }
 
     /// One attempt, once the line lets it through.
@@ -182,7 +194,10 @@ impl<'a> Attempts<'a> {
         if pause.is_none() && self.waits && error.is_transient() && !error.is_answer() {
             // Nothing is given up for an outage that nobody has noticed yet.
             self.probe().await;
-            if self.is_outage(&error) {
+            // One that is over by now is an outage too, and this call has seen nothing of what is after it. Once: who answers
+            // others all the time and this call never is not waited for.
+            let is_over = error.kind == Kind::Network && !std::mem::replace(&mut self.had_second_chance, true);
+            if self.is_outage(&error) || is_over {
                 self.begin_anew(Duration::ZERO);
                 return Ok(());
             }

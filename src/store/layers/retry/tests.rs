@@ -322,6 +322,19 @@ async fn a_store_that_answers_others_is_not_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_that_is_over_when_it_is_noticed_costs_nothing() {
+    let policy = Policy { outage: Outage::Wait, ..Policy::default() };
+    let attempts = u64::from(policy.attempts_max);
+    for (lost, is_stored) in [(attempts, true), (2 * attempts - 1, true), (100, false)] {
+        let (memory, store) = stack(policy.clone());
+        (1..=lost).for_each(|nth| memory.lose(Op::PutObject, nth, Lost::Request));
+        let put = store.put_object("a", payload("12345"), &Headers::default(), &Condition::None).await;
+        assert_eq!(put.is_ok(), is_stored, "{lost} lost: {put:?}");
+        assert_eq!(memory.calls(Op::PutObject), (lost + 1).min(2 * attempts));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_look_that_fails_settles_nothing() {
     let (memory, store) = stack(Policy { attempts_max: 3, ..Policy::default() });
     let upload = store.create_upload("b", &headers("1")).await.unwrap();
