@@ -37,7 +37,7 @@ pub fn assembly(criterion: &mut Criterion) {
     // Held throughout, so that the pool stays in use and keeps its memory.
     let _held = pool.try_take().expect("nothing is used yet");
     let written = vec![7; WRITE_BYTES];
-    let mut tail = Tail::new(pool);
+    let mut tail = Tail::new(&pool);
     let mut group = criterion.benchmark_group("part of 8 MiB");
     group.throughput(Throughput::Bytes(PART_BYTES));
     group.bench_function("assembled", |bencher| {
