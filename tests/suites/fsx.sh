@@ -4,6 +4,7 @@
 # objects, and to local disk.
 #
 #   tests/suites/fsx.sh [OPERATIONS] [SEED..]     default: 100000 operations, three seeds drawn anew
+#   FSX_LITTLE=N                                  operations where memory is little; a fiftieth of the others by default
 #   FSX_ONLY=read,write,..                        weighs all other operations with nothing
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,6 +13,7 @@ need_tool fsx 0.3.2
 build
 
 operations=${1:-100000}
+little=${FSX_LITTLE:-$((operations / 50))}
 seeds=("${@:2}")
 if ((${#seeds[@]} == 0)); then
     seeds=($((RANDOM << 15 | RANDOM)) $((RANDOM << 15 | RANDOM)) $((RANDOM << 15 | RANDOM)))
@@ -52,7 +54,7 @@ run() { # WHAT FLEN OPSIZE OPERATIONS OPTIONS..
 run "files of 256 KiB" $((256 << 10)) $((64 << 10)) "$operations"
 # Some hundred bytes below three parts, so that no length that counts falls on a boundary by itself.
 run "files of 15 MiB" $(((15 << 20) - 321)) $((1 << 20)) $((operations / 20)) --part-size 5MiB
-run "files of 48 MiB in 16 MiB of memory" $(((48 << 20) - 321)) $((2 << 20)) $((operations / 50)) \
+run "files of 48 MiB in 16 MiB of memory" $(((48 << 20) - 321)) $((2 << 20)) "$little" \
     --part-size 5MiB --memory-limit 16MiB
-run "files of 48 MiB in 16 MiB of memory and a local directory" $(((48 << 20) - 321)) $((2 << 20)) $((operations / 50)) \
+run "files of 48 MiB in 16 MiB of memory and a local directory" $(((48 << 20) - 321)) $((2 << 20)) "$little" \
     --part-size 5MiB --memory-limit 16MiB --journal-dir "$suite_home/spilled"
