@@ -33,8 +33,8 @@ use tokio::sync::mpsc;
 /// How often somebody who waits hears what is left, and how often a detached mount looks whether it may go.
 const PROGRESS: Duration = Duration::from_millis(200);
 /// A program that has just closed its files, or a child of it that has not yet begun its own program, still holds the
-/// mount for a moment.
-const UNMOUNT_ATTEMPTS: u32 = 6;
+/// mount for a moment: on a machine with more to do than it can, for half a second and more.
+const UNMOUNT_ATTEMPTS: u32 = 21;
 const UNMOUNT_PAUSE: Duration = Duration::from_millis(100);
 /// Once nothing goes out any more, giving up takes a moment; what takes longer hangs, and must not hold the end up.
 const GIVING_UP_MAX: Duration = Duration::from_secs(5);
