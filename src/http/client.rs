@@ -81,6 +81,9 @@ impl Client {
     }
 }
 
+/// Connections that may end before a request goes out on them.
+const UNSENT_MAX: u32 = 3;
+
 #[async_trait]
 impl Transport for Client {
     async fn send(&self, request: Request) -> Result<Response> {
@@ -91,17 +94,43 @@ impl Transport for Client {
             // Left to the library an empty body would go without, which some stores refuse.
             headers.insert(crate::http::header::CONTENT_LENGTH, body.len().into());
         }
-        let progress = Arc::new(AtomicU64::new(0));
-        let is_refused = Arc::new(AtomicBool::new(false));
-        let body = Outgoing::new(body, Arc::clone(&progress), Arc::clone(&is_refused));
-        let sending = self.inner.request(method, url).headers(headers).body(reqwest::Body::wrap(body)).send();
-        let response = tokio::select! {
-            response = sending => response.map_err(|error| failure(error, &authority))?,
-            () = stalled(&progress, patience) => return Err(silence(&authority, patience)),
-        };
-        let (status, headers) = (response.status(), response.headers().clone());
-        let refusal = (!status.is_success()).then_some(Refusal(is_refused));
-        Ok(Response { status, headers, body: incoming(response, authority, Pace::new(patience, pace), refusal) })
+        let mut unsent = 0;
+        loop {
+            let progress = Arc::new(AtomicU64::new(0));
+            let is_refused = Arc::new(AtomicBool::new(false));
+            let body = reqwest::Body::wrap(Outgoing::new(body.clone(), Arc::clone(&progress), Arc::clone(&is_refused)));
+            let sending = self.inner.request(method.clone(), url.clone()).headers(headers.clone()).body(body).send();
+            let response = tokio::select! {
+                response = sending => response,
+                () = stalled(&progress, patience) => return Err(silence(&authority, patience)),
+            };
+            let response = match response {
+                Ok(response) => response,
+                Err(error) if unsent < UNSENT_MAX && was_not_sent(&error) => {
+                    unsent += 1;
+                    continue;
+                }
+                Err(error) => return Err(failure(error, &authority)),
+            };
+            let (status, headers) = (response.status(), response.headers().clone());
+            let refusal = (!status.is_success()).then_some(Refusal(is_refused));
+            let body = incoming(response, authority, Pace::new(patience, pace), refusal);
+            return Ok(Response { status, headers, body });
+        }
+    }
+}
+
+/// Whether the other side ended the connection before anything of the request went out. Why, another connection may tell.
+fn was_not_sent(error: &reqwest::Error) -> bool {
+    let mut cause: &(dyn StdError + 'static) = error;
+    loop {
+        if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
+            return true;
+        }
+        match below(cause) {
+            Some(next) => cause = next,
+            None => return false,
+        }
     }
 }
 
