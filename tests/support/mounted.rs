@@ -117,9 +117,13 @@ impl MountedBucket {
 
     /// Ends the process that serves the mount as a crash would; another one takes over.
     pub fn crash_worker(&self) {
-        let worker = self.worker();
-        kill(worker);
-        until_ended(worker);
+        loop {
+            let worker = self.worker();
+            // It may just have ended by itself.
+            if kill(worker) {
+                return until_ended(worker);
+            }
+        }
     }
 
     /// The process that serves the mount.
@@ -128,8 +132,11 @@ impl MountedBucket {
         // Between two workers there is none.
         loop {
             let children = fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children"));
-            if let Some(child) = children.expect("it runs").split_whitespace().next() {
-                return child.parse().expect("a number");
+            let children = children.expect("it runs");
+            // One that has ended is listed until it is asked for.
+            let mut workers = children.split_whitespace().map(|child| child.parse().expect("a number"));
+            if let Some(worker) = workers.find(|worker| runs(*worker)) {
+                return worker;
             }
             thread::yield_now();
         }
@@ -151,21 +158,24 @@ impl Drop for MountedBucket {
     }
 }
 
-fn kill(pid: u32) {
+/// Whether there was something to kill.
+fn kill(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("it is a process");
-    rustix::process::kill_process(pid, Signal::KILL).expect("it runs");
+    rustix::process::kill_process(pid, Signal::KILL).is_ok()
+}
+
+/// Whether a process has not ended, or some of its threads have not.
+fn runs(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // After the name in brackets; `Z` is one that nobody has asked for yet, or whose other threads still run.
+    let alive = stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']));
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    alive || threads > 1
 }
 
 /// Waits until a process has ended, and holds nothing any more.
 fn until_ended(pid: u32) {
-    let runs = || {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // After the name in brackets; `Z` is one that nobody has asked for yet, or whose other threads still run.
-        let alive = stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']));
-        let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
-        alive || threads > 1
-    };
-    while runs() {
+    while runs(pid) {
         thread::yield_now();
     }
 }
