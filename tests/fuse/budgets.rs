@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -241,6 +242,10 @@ fn what_is_counted_are_the_bytes_that_pass() {
     assert!((9 * MIB..10 * MIB).contains(&sent), "{spent:#?}");
 }
 
+/// Rounds of which one must find every page in the kernel. It may drop pages by itself whenever it likes: some machines
+/// look for pages that seem idle all the time. What the mount makes it drop is dropped in each round.
+const ROUNDS: usize = 100;
+
 #[test]
 fn what_was_read_is_read_again_from_the_kernels_pages() {
     for options in [&["--metadata-ttl", "1ms"][..], &["--metadata-ttl", "1ms", "--provider", "brigade"]] {
@@ -249,15 +254,18 @@ fn what_was_read_is_read_again_from_the_kernels_pages() {
         let reach = |command: &mut Command| shop.backend.reach(command);
         let mounted = MountedBucket::mount(&format!("s3://{BUCKET}"), options, reach);
         let path = mounted.join("large");
+        let about = |metadata: fs::Metadata| (metadata.ino(), metadata.len(), metadata.modified().unwrap());
         // Cold, by a name that no listing has shown; then the listing tells of it, in other words.
         fs::read(&path).unwrap();
-        let cold = shop.backend.requests("GetObject");
-        for _ in 0..2 {
+        let known = about(fs::metadata(&path).unwrap());
+        let costs = (0..ROUNDS).map(|_| {
+            let before = shop.backend.requests("GetObject");
             assert!(fs::read_dir(mounted.path()).unwrap().count() > 0);
-            fs::metadata(&path).unwrap();
+            assert_eq!(about(fs::metadata(&path).unwrap()), known, "{options:?}");
             assert!(fs::read(&path).unwrap().len() as u64 == 64 * MIB);
-        }
-        assert_eq!(shop.backend.requests("GetObject"), cold, "{options:?}");
+            shop.backend.requests("GetObject") - before
+        });
+        assert!(costs.into_iter().any(|cost| cost == 0), "{options:?}");
         mounted.unmount();
     }
 }
