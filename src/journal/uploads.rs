@@ -47,11 +47,13 @@ pub struct Uploads {
     log: Log,
     by_id: Mutex<BTreeMap<(String, UploadId), AttemptId>>,
     complained: AtomicBool,
-    _slot: Directory,
+    slot: PathBuf,
+    _lock: Directory,
 }
 
 /// What mounts that are gone have left open.
 pub struct Leftovers {
+    place: PathBuf,
     slots: Vec<(Arc<Uploads>, State)>,
 }
 
@@ -75,7 +77,7 @@ impl Uploads {
     /// When the directory cannot be used.
     pub fn open(place: &Path) -> Result<(Arc<Self>, Leftovers), Error> {
         let mut slots = Vec::new();
-        for slot in (0..SLOTS_MAX).map(|slot| place.join(slot.to_string())) {
+        for slot in slots_at(place) {
             // Beyond the first that is free only those are of interest that are there.
             if !slots.is_empty() && !slot.exists() {
                 continue;
@@ -89,14 +91,16 @@ impl Uploads {
             }
         }
         let own = slots.first().map(|(own, _)| Arc::clone(own));
-        Ok((own.ok_or_else(|| Error::Busy(place.to_owned()))?, Leftovers { slots }))
+        let place = place.to_owned();
+        Ok((own.ok_or_else(|| Error::Busy(place.clone()))?, Leftovers { place, slots }))
     }
 
     fn take(slot: &Path) -> Result<(Arc<Self>, State), Error> {
         let directory = Directory::open(slot)?;
         let log = Log::open(slot).map_err(|cause| Error::Io { path: slot.to_owned(), cause })?;
         let state = log.state();
-        let uploads = Self { log, by_id: Mutex::default(), complained: AtomicBool::new(false), _slot: directory };
+        let (by_id, complained) = (Mutex::default(), AtomicBool::new(false));
+        let uploads = Self { log, by_id, complained, slot: slot.to_owned(), _lock: directory };
         Ok((Arc::new(uploads), state))
     }
 
@@ -152,6 +156,14 @@ impl Ledger for Uploads {
     }
 }
 
+fn slots_at(place: &Path) -> impl Iterator<Item = PathBuf> {
+    (0..SLOTS_MAX).map(|slot| place.join(slot.to_string()))
+}
+
+fn peek(slot: &Path) -> Result<State, Error> {
+    log::peek(slot).map_err(|cause| Error::Io { path: slot.to_owned(), cause })
+}
+
 impl Known {
     /// Reads all slots of a bucket; it need not be there.
     ///
@@ -159,13 +171,13 @@ impl Known {
     /// When it cannot be read.
     pub fn read(place: &Path) -> Result<Self, Error> {
         let mut known = Self::default();
-        for slot in (0..SLOTS_MAX).map(|slot| place.join(slot.to_string())).filter(|slot| slot.exists()) {
+        for slot in slots_at(place).filter(|slot| slot.exists()) {
             let (runs, _lock) = match Directory::open(&slot) {
                 Ok(lock) => (false, Some(lock)),
                 Err(Error::Busy(_)) => (true, None),
                 Err(error) => return Err(error),
             };
-            let state = log::peek(&slot).map_err(|cause| Error::Io { path: slot.clone(), cause })?;
+            let state = peek(&slot)?;
             let ids = state.uploads.into_values().filter_map(|open| Some((open.key, UploadId(open.upload?))));
             known.uploads.extend(ids.map(|id| (id, runs)));
         }
@@ -204,11 +216,6 @@ impl Leftovers {
     /// aborted stays noted for next time.
     pub async fn abort(self, store: &dyn Store, resumed: &BTreeSet<(String, UploadId)>) -> usize {
         let mut aborted = 0;
-        let ours = |state: &State| {
-            let id = |open: &OpenUpload| Some((open.key.clone(), UploadId(open.upload.clone()?)));
-            state.uploads.values().filter_map(id).collect::<BTreeSet<_>>()
-        };
-        let named: BTreeSet<_> = self.slots.iter().flat_map(|(_, state)| ours(state)).collect();
         for (uploads, state) in &self.slots {
             for (attempt, open) in &state.uploads {
                 let id = open.upload.as_ref().map(|upload| (open.key.clone(), UploadId(upload.clone())));
@@ -216,14 +223,15 @@ impl Leftovers {
                     continue;
                 }
                 let done = match &open.upload {
-                    Some(upload) => store.abort_upload(&open.key, &UploadId(upload.clone())).await.map(|()| 1),
-                    None => abort_unnamed(store, open, state, &named).await,
+                    Some(upload) => store.abort_upload(&open.key, &UploadId(upload.clone())).await.map(|()| Some(1)),
+                    None => self.abort_unnamed(store, open, state).await,
                 };
                 match done {
-                    Ok(count) => {
+                    Ok(Some(count)) => {
                         aborted += count;
                         uploads.complain(uploads.log.append(&Record::UploadEnded { attempt: *attempt }));
                     }
+                    Ok(None) => tracing::debug!(key = open.key, "what a crash left is looked for at the next mount"),
                     Err(error) => {
                         tracing::warn!(%error, "cannot abort an upload that a crash left; tried again at the next mount")
                     }
@@ -232,41 +240,68 @@ impl Leftovers {
         }
         aborted
     }
+
+    // An upload whose answer was lost. Of what the store lists it is one of this very key, begun when it was asked for, and
+    // without parts: nobody learnt its id. If there are more such than were asked for, somebody else's is among them, and
+    // which is not known: all are left alone. `None`: it cannot be told yet.
+    async fn abort_unnamed(&self, store: &dyn Store, open: &OpenUpload, state: &State) -> store::Result<Option<usize>> {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(open.at_ms);
+        let window = at.checked_sub(SKEW_MAX).unwrap_or(SystemTime::UNIX_EPOCH)..=at + BEGIN_MAX + SKEW_MAX;
+        let listed = store.list_uploads(&open.key).await?;
+        // Looked at after the listing: what a mount has begun before it was noted before that.
+        let Some(known) = self.known_of(&open.key) else { return Ok(None) };
+        let mut found = Vec::new();
+        for upload in listed {
+            if upload.key != open.key || known.contains(&upload.id) || !window.contains(&upload.initiated) {
+                continue;
+            }
+            match store.list_parts(&upload.key, &upload.id).await {
+                Ok(parts) if parts.is_empty() => found.push(upload),
+                Ok(_) => {}
+                Err(error) if error.kind == Kind::NoSuchUpload => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let asked = unnamed_of(state, &open.key).count();
+        if found.len() > asked {
+            tracing::warn!(key = open.key, "uploads that may be ours or not are left; see `brigade uploads list`");
+            return Ok(Some(0));
+        }
+        for upload in &found {
+            store.abort_upload(&upload.key, &upload.id).await?;
+        }
+        Ok(Some(found.len()))
+    }
+
+    /// The uploads of a key whose ids mounts of this machine know, running or gone. `None` while one that runs has asked for
+    /// one and has no answer, or cannot be looked at.
+    fn known_of(&self, key: &str) -> Option<BTreeSet<UploadId>> {
+        let mut known: BTreeSet<_> = self.slots.iter().flat_map(|(_, state)| named_of(state, key)).collect();
+        let mut running = Vec::new();
+        if let Some((own, gone)) = self.slots.first() {
+            let mut state = own.log.state();
+            state.uploads.retain(|attempt, _| !gone.uploads.contains_key(attempt));
+            running.push(state);
+        }
+        let taken = |slot: &PathBuf| self.slots.iter().any(|(uploads, _)| uploads.slot == *slot);
+        for slot in slots_at(&self.place).filter(|slot| slot.exists() && !taken(slot)) {
+            running.push(peek(&slot).ok()?);
+        }
+        if running.iter().any(|state| unnamed_of(state, key).next().is_some()) {
+            return None;
+        }
+        known.extend(running.iter().flat_map(|state| named_of(state, key)));
+        Some(known)
+    }
 }
 
-// An upload whose answer was lost. Of what the store lists it is one of this very key, begun when it was asked for, and
-// without parts: nobody learnt its id. If there are more such than were asked for, somebody else's is among them, and
-// which is not known: all are left alone.
-async fn abort_unnamed(
-    store: &dyn Store,
-    open: &OpenUpload,
-    state: &State,
-    named: &BTreeSet<(String, UploadId)>,
-) -> store::Result<usize> {
-    let at = SystemTime::UNIX_EPOCH + Duration::from_millis(open.at_ms);
-    let window = at.checked_sub(SKEW_MAX).unwrap_or(SystemTime::UNIX_EPOCH)..=at + BEGIN_MAX + SKEW_MAX;
-    let mut found = Vec::new();
-    for upload in store.list_uploads(&open.key).await? {
-        let known = named.contains(&(upload.key.clone(), upload.id.clone()));
-        if upload.key != open.key || known || !window.contains(&upload.initiated) {
-            continue;
-        }
-        match store.list_parts(&upload.key, &upload.id).await {
-            Ok(parts) if parts.is_empty() => found.push(upload),
-            Ok(_) => {}
-            Err(error) if error.kind == Kind::NoSuchUpload => {}
-            Err(error) => return Err(error),
-        }
-    }
-    let asked = state.uploads.values().filter(|other| other.upload.is_none() && other.key == open.key).count();
-    if found.len() > asked {
-        tracing::warn!(key = open.key, "uploads that may be ours or not are left; see `brigade uploads list`");
-        return Ok(0);
-    }
-    for upload in &found {
-        store.abort_upload(&upload.key, &upload.id).await?;
-    }
-    Ok(found.len())
+fn named_of(state: &State, key: &str) -> impl Iterator<Item = UploadId> {
+    let of_key = state.uploads.values().filter(move |open| open.key == key);
+    of_key.filter_map(|open| Some(UploadId(open.upload.clone()?)))
+}
+
+fn unnamed_of<'a>(state: &'a State, key: &'a str) -> impl Iterator<Item = &'a OpenUpload> {
+    state.uploads.values().filter(move |open| open.key == key && open.upload.is_none())
 }
 
 #[cfg(test)]

@@ -93,6 +93,7 @@ impl Vfs {
             let Some(draft) = state.draft.clone() else { return Ok(()) };
             (draft, condition(&state))
         };
+        let draft = self.keepable(inode, draft, &condition);
         let etag = match draft.commit(condition).await {
             Ok(etag) => etag,
             Err(error) => match &draft {
@@ -103,6 +104,15 @@ impl Vfs {
         self.committed(inode, &draft, etag);
         self.follow_name(inode, &draft).await?;
         self.store_attributes_locked(inode).await
+    }
+
+    /// What goes on from a version that somebody else may have replaced, in a form that can be kept beside that one, if it
+    /// is still here.
+    fn keepable(&self, inode: &Arc<Inode>, draft: Draft, condition: &Condition) -> Draft {
+        match (&draft, condition) {
+            (Draft::Stream(stream), Condition::Matches(_)) => self.as_patch(inode, stream).unwrap_or(draft),
+            _ => draft,
+        }
     }
 
     /// A version was not taken. Its tag if it is in the bucket nevertheless; else the error, and the file is what the

@@ -105,11 +105,16 @@ impl Vfs {
         if can_be_changed || self.goes_on(stream.size(), wanted) {
             return Some(Draft::Stream(stream));
         }
+        self.as_patch(inode, &stream)
+    }
+
+    /// A stream as a patch, if no request was made for it yet.
+    pub(super) fn as_patch(&self, inode: &Arc<Inode>, stream: &Arc<Stream>) -> Option<Draft> {
         let overlay = stream.take_unsent()?;
         let patch = Draft::Patch(Patch::new(Arc::clone(&self.writing), self.destination(inode), overlay));
         let mut state = inode.state();
         // Who gives up all writers may have taken the stream away meanwhile.
-        let current = state.draft.as_ref().is_some_and(|current| current.is(&Draft::Stream(stream)));
+        let current = state.draft.as_ref().is_some_and(|current| current.is(&Draft::Stream(Arc::clone(stream))));
         current.then(|| state.draft.insert(patch).clone())
     }
 

@@ -47,6 +47,9 @@ const FRAGMENTS_MAX: usize = 100_000;
 /// Segments that a patch may hold however little memory there is: as many as one write of the kernel fills.
 const SEGMENTS_MIN: u64 = 5;
 
+/// How often a commit begins an upload, when they vanish.
+const UPLOADS_MAX: u32 = 3;
+
 /// One version of a file, changed here and there.
 pub struct Patch {
     context: Arc<Context>,
@@ -348,8 +351,20 @@ impl Patch {
             let message = format!("{} bytes are more than the parts of one upload", self.size());
             return Err(Error::new(Op::CreateUpload, key, Kind::TooLarge, message));
         };
-        let resumed = self.unfinished(&key, &headers).await;
-        publish(&self.context, self, Target { key, headers, condition, resumed }, plan).await
+        let mut uploads_left = UPLOADS_MAX;
+        loop {
+            let resumed = self.unfinished(&key, &headers).await;
+            let (key, headers, condition) = (key.clone(), headers.clone(), condition.clone());
+            let target = Target { key, headers, condition, resumed };
+            uploads_left -= 1;
+            match publish(&self.context, self, target, &plan).await {
+                // A rule of the bucket has ended it, or somebody who cleans up.
+                Err(error) if error.kind == Kind::NoSuchUpload && uploads_left > 0 => {
+                    tracing::warn!(%error, "an upload has vanished; it is begun again");
+                }
+                done => return done,
+            }
+        }
     }
 
     fn end(&self, state: &mut State, outcome: Outcome) {

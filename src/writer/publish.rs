@@ -70,14 +70,14 @@ pub trait Contents: Send + Sync {
     fn outlives_failure(&self) -> bool;
 }
 
-/// Publishes a file.
+/// Publishes a file, once. An upload that has vanished ([`Kind::NoSuchUpload`]) may be begun again.
 ///
 /// # Errors
 /// Why it was not; nothing is left behind then, as far as that can be reached.
-pub async fn publish(context: &Context, contents: &dyn Contents, target: Target, plan: Plan) -> Result<ETag, Error> {
+pub async fn publish(context: &Context, contents: &dyn Contents, target: Target, plan: &Plan) -> Result<ETag, Error> {
     match plan {
         Plan::Whole => put(context, contents, target).await,
-        Plan::Copy(source) => copy(context.store.as_ref(), contents.source(source), target).await,
+        Plan::Copy(source) => copy(context.store.as_ref(), contents.source(*source), target).await,
         Plan::Parts(parts) => put_parts(context, contents, target, parts).await,
     }
 }
@@ -106,12 +106,7 @@ async fn copy(store: &dyn Store, source: Base, target: Target) -> Result<ETag, E
     Ok(etag)
 }
 
-async fn put_parts(
-    context: &Context,
-    contents: &dyn Contents,
-    target: Target,
-    parts: Vec<Part>,
-) -> Result<ETag, Error> {
+async fn put_parts(context: &Context, contents: &dyn Contents, target: Target, parts: &[Part]) -> Result<ETag, Error> {
     let Target { key, headers, condition, resumed } = target;
     let store = context.store.as_ref();
     let (upload, there) = match resumed {
@@ -129,7 +124,7 @@ async fn put_parts(
     };
     let there = there.unwrap_or_default();
     let (failed, gathering) = (AtomicBool::new(false), Semaphore::new(GATHERED_AT_ONCE));
-    let numbered = (1..).map(PartNumber).zip(parts);
+    let numbered = (1..).map(PartNumber).zip(parts.iter().cloned());
     let performed = stream::iter(numbered).map(|(number, part)| {
         let (key, upload, failed, gathering) = (&key, &upload, &failed, &gathering);
         let there = there.get(&number);

@@ -79,6 +79,46 @@ async fn an_upload_whose_answer_was_lost_is_found_by_its_key_and_time() {
 }
 
 #[tokio::test]
+async fn what_a_mount_begins_under_the_key_of_a_lost_answer_is_not_taken_for_it() {
+    for here in [true, false] {
+        let bed = Bed::new();
+        let (store, uploads, _) = bed.open();
+        bed.memory.lose(Op::CreateUpload, 1, Lost::Request);
+        bed.begin(&store, "k").await.unwrap_err();
+        drop((store, uploads));
+        let (store, _uploads, leftovers) = bed.open();
+        let (second, _others, nothing) = bed.open();
+        assert_eq!(nothing.abort(&*bed.memory, &BTreeSet::new()).await, 0);
+        let running = if here { store } else { second };
+        let id = bed.begin(&running, "k").await.unwrap();
+        assert_eq!(leftovers.abort(&*bed.memory, &BTreeSet::new()).await, 0);
+        assert_eq!(bed.left().await, ["k"], "by the mount that cleans up: {here}");
+        let payload = Payload::from(Bytes::from_static(b"x"));
+        running.put_part("k", &id, PartNumber(1), payload).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn while_an_upload_of_the_key_is_being_asked_for_all_are_left() {
+    let bed = Bed::new();
+    let (store, uploads, _) = bed.open();
+    bed.memory.lose(Op::CreateUpload, 1, Lost::Request);
+    bed.begin(&store, "k").await.unwrap_err();
+    drop((store, uploads));
+    let (store, uploads, leftovers) = bed.open();
+    // The store has it, and the answer is on its way.
+    let attempt = uploads.intend("k").await;
+    let id = bed.begin(&*bed.memory, "k").await.unwrap();
+    assert_eq!(leftovers.abort(&*bed.memory, &BTreeSet::new()).await, 0);
+    uploads.begun(attempt, "k", &id).await;
+    assert_eq!(bed.left().await, ["k"]);
+    drop((store, uploads));
+    let (_store, _uploads, leftovers) = bed.open();
+    assert_eq!(leftovers.abort(&*bed.memory, &BTreeSet::new()).await, 1, "and both are settled when it is gone");
+    assert_eq!(bed.left().await, [""; 0]);
+}
+
+#[tokio::test]
 async fn when_somebody_elses_may_be_among_them_all_are_left() {
     let bed = Bed::new();
     let (store, uploads, _) = bed.open();

@@ -305,6 +305,24 @@ fn what_another_host_was_faster_at_is_kept_beside_it() {
 }
 
 #[test]
+fn what_was_appended_to_a_small_file_that_another_host_has_replaced_is_kept_beside_it() {
+    let mut bed = Bed::new();
+    bed.live_as(Durability::Bucket, |mounted| async move {
+        mounted.write("f", &pattern(100, 0)).await.unwrap();
+        let handle = mounted.open("f", WRITE).await.unwrap();
+        mounted.write_at(handle, 100, b"appended").await.unwrap();
+        mounted.put("f", b"theirs").await;
+        assert!(matches!(mounted.close(handle).await, Err(Error::Stale)));
+        let failures = mounted.vfs.drain().await;
+        assert!(failures.iter().all(|failure| matches!(failure.error, Error::Stale)), "{failures:?}");
+        assert_eq!(mounted.read("f").await.unwrap(), b"theirs");
+    });
+    let keys = bed.store.keys();
+    assert!(keys.len() == 2 && keys[1].starts_with("f.conflict-"), "{keys:?}");
+    assert!(bed.bytes(&keys[1]).unwrap() == [&pattern(100, 0)[..], b"appended"].concat());
+}
+
+#[test]
 fn what_lacks_bytes_that_are_gone_is_told_of_until_it_is_removed() {
     for crashes_before in [false, true] {
         let mut bed = Bed::new();

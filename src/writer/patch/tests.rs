@@ -108,6 +108,29 @@ async fn a_loss_at_any_step_publishes_nothing_or_all_and_leaves_no_litter() {
 }
 
 #[tokio::test]
+async fn an_upload_that_vanishes_is_begun_again_but_not_for_ever() {
+    let rows = [
+        (Op::CopyPart, 1, true),
+        (Op::PutPart, 1, true),
+        (Op::CompleteUpload, 1, true),
+        (Op::CompleteUpload, 2, true),
+        (Op::CompleteUpload, 3, false),
+    ];
+    for (op, times, stored) in rows {
+        let store = Arc::new(Memory::new());
+        let base = object(&store, "k", 40 * MIB).await;
+        let patch = Patch::over(context(&store), Arc::new(Fixed), base.clone());
+        patch.write(Some(20 * MIB), b"x").unwrap();
+        for nth in 1..=times {
+            store.lose(op, nth, Lost::Refused(Kind::NoSuchUpload));
+        }
+        let done = patch.commit(Condition::Matches(base.etag)).await;
+        assert_eq!(done.is_ok(), stored, "{op} {times}");
+        assert_eq!(store.uploads_open(), 0, "{op} {times}");
+    }
+}
+
+#[tokio::test]
 async fn an_object_that_was_replaced_meanwhile_stays() {
     for (name, store) in stores() {
         for size in [100, 40 * MIB] {
