@@ -13,8 +13,14 @@ use crate::store::UploadId;
 use crate::vfs::Durability;
 use crate::writer::disk::Disk;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a journal that another mount has is asked for, and the time between: two seconds.
+const ATTEMPTS: u32 = 41;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What a mount keeps on local disk.
 pub struct Local {
@@ -28,7 +34,7 @@ pub struct Local {
 ///
 /// # Errors
 /// When the directory cannot be used, or another mount has it.
-pub fn open(plan: &Plan) -> Result<Local, Error> {
+pub async fn open(plan: &Plan) -> Result<Local, Error> {
     let scratch = plan.vfs.journal_dir.as_deref().map(Disk::new);
     let Some(place) = place(plan).filter(|_| !plan.vfs.read_only) else {
         return Ok(Local { disk: scratch.filter(|_| !plan.vfs.read_only), journal: None });
@@ -41,11 +47,22 @@ pub fn open(plan: &Plan) -> Result<Local, Error> {
         }
         return Ok(Local { disk: scratch, journal: None });
     }
-    let directory = Directory::open(&place).map_err(Error::JournalDirectory)?;
+    let directory = open_soon(&place).await.map_err(Error::JournalDirectory)?;
     let journal = Journal::open(directory).map_err(|cause| Error::Journal { dir: place, cause })?;
     let journal = Arc::new(journal);
     let disk = Disk::journal(Arc::clone(&journal), Limit::new(plan.journal_limit));
     Ok(Local { disk: Some(disk), journal: Some(journal) })
+}
+
+/// A mount that is ending holds its journal for a moment after it is unmounted, or has been killed.
+async fn open_soon(place: &Path) -> Result<Directory, directory::Error> {
+    for _ in 1..ATTEMPTS {
+        match Directory::open(place) {
+            Err(directory::Error::Busy(_)) => tokio::time::sleep(PAUSE).await,
+            done => return done,
+        }
+    }
+    Directory::open(place)
 }
 
 /// Where the journal of a source is: beside those of others.
@@ -64,4 +81,23 @@ fn place(plan: &Plan) -> Option<PathBuf> {
 pub fn resumed(journal: &Journal) -> BTreeSet<(String, UploadId)> {
     let uploads = journal.state().drafts.into_values().filter_map(|kept| kept.upload);
     uploads.map(|(key, upload)| (key, UploadId(upload))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mount_that_is_ending_is_waited_for_and_one_that_stays_is_not() {
+        let home = TempDir::new().unwrap();
+        let held = Directory::open(home.path()).unwrap();
+        assert!(matches!(open_soon(home.path()).await, Err(directory::Error::Busy(_))));
+        let ends = async {
+            tokio::time::sleep(PAUSE * 3).await;
+            drop(held);
+        };
+        let (opened, ()) = tokio::join!(open_soon(home.path()), ends);
+        assert!(opened.is_ok());
+    }
 }

@@ -55,7 +55,7 @@ impl Stack {
     /// # Errors
     /// When a local source cannot be served, or the store cannot be used.
     pub async fn open(plan: &Plan, inheritance: &Inheritance) -> Result<Self, Error> {
-        let Local { disk, journal } = journal::open(plan)?;
+        let Local { disk, journal } = journal::open(plan).await?;
         let reached = Reached::open(&plan.source, &plan.endpoint).await?;
         let mut client = reached.client(None)?;
         // Unlayered: a person waits, and hears at once what a retry would hide.

@@ -205,6 +205,7 @@ fn stored_under_faults(mut seen: Seen, expected: &mut Expected, seed: u64) -> (S
     until(|| enough(&seen));
     let met = healed(&seen);
     if unmount.wait().unwrap().success() {
+        seen.mounted.wait();
         assert_eq!(seen.journal_files(), [""; 0], "it is unmounted, and data is left in the journal");
         (seen.mounted_again(), met)
     } else {
