@@ -89,8 +89,8 @@ impl Report {
 pub async fn examine(source: &Source, prefix: &str, endpoint: &Endpoint) -> Report {
     let mut report = Report::default();
     match Reached::open(source, endpoint).await {
-        Ok(reached) => {
-            if let Err(error) = all_steps(&reached, prefix, &mut report).await {
+        Ok(mut reached) => {
+            if let Err(error) = all_steps(&mut reached, prefix, &mut report).await {
                 report.add(Level::Error, "connection", error.to_string(), None);
             }
             reached.close().await;
@@ -101,7 +101,7 @@ pub async fn examine(source: &Source, prefix: &str, endpoint: &Endpoint) -> Repo
     report
 }
 
-async fn all_steps(reached: &Reached, prefix: &str, report: &mut Report) -> Result<(), reach::Error> {
+async fn all_steps(reached: &mut Reached, prefix: &str, report: &mut Report) -> Result<(), reach::Error> {
     let provider = reached.provider();
     report.ok("provider", format!("{}, which speaks {}", provider.name, provider.dialect));
     let client = reached.client(None)?;
@@ -115,6 +115,7 @@ async fn all_steps(reached: &Reached, prefix: &str, report: &mut Report) -> Resu
             return Ok(());
         }
     };
+    reached.find_integrity(prefix).await;
     let client = reached.client(Some(facts))?;
     // A client knows more of its dialect than one store can tell.
     let facts = client.facts().clone();

@@ -19,6 +19,7 @@ use crate::store::credentials::Credentials;
 use crate::store::credentials::CredentialsProvider;
 use crate::store::credentials::SharedCredentials;
 use crate::store::probe;
+use crate::store::probe::checksums;
 use crate::store::provider::Integrity;
 use crate::store::provider::Provider;
 use std::io;
@@ -114,6 +115,22 @@ impl Reached {
         let tls = self.place.endpoint.starts_with("https:");
         let [over_tls, over_plain] = self.options.provider.integrity;
         self.options.integrity.unwrap_or(if tls { over_tls } else { over_plain })
+    }
+
+    /// Has bodies protected by a checksum instead of the signature, if nobody has said how, this would be by the signature,
+    /// and the store compares checksums. It is asked with a scratch object below `prefix`.
+    pub async fn find_integrity(&mut self, prefix: &str) {
+        if self.options.integrity.is_some() || self.integrity() != Integrity::SignedSha256 {
+            return;
+        }
+        let options = client::Options { integrity: Some(Integrity::Crc64Nvme), ..self.options.clone() };
+        let Ok(asking) = Client::connect(options, Arc::clone(&self.keys)) else { return };
+        let compares = checksums::compares_crc64nvme(&asking, prefix).await;
+        let endpoint = &self.place.endpoint;
+        tracing::debug!(endpoint, ?compares, "asked whether the store compares checksums");
+        if compares.unwrap_or(false) {
+            self.options.integrity = Some(Integrity::Crc64Nvme);
+        }
     }
 
     /// Stops the backend of a local source; its directory is free afterwards.

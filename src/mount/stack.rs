@@ -56,14 +56,16 @@ impl Stack {
     /// When a local source cannot be served, or the store cannot be used.
     pub async fn open(plan: &Plan, inheritance: &Inheritance) -> Result<Self, Error> {
         let Local { disk, journal } = journal::open(plan).await?;
-        let reached = Reached::open(&plan.source, &plan.endpoint).await?;
+        let mut reached = Reached::open(&plan.source, &plan.endpoint).await?;
         let mut client = reached.client(None)?;
         // Unlayered: a person waits, and hears at once what a retry would hide.
         if inheritance.begin == Begin::Fresh {
             check::usable(&client, &plan.vfs.prefix, &reached.place).await.map_err(Error::Store)?;
         }
-        if let Some(facts) = facts_found(&reached, plan).await? {
-            client = reached.client(Some(facts))?;
+        if reached.provider().to_be_probed && !plan.vfs.read_only {
+            let facts = facts_found(&reached, plan).await?;
+            reached.find_integrity(&plan.vfs.prefix).await;
+            client = reached.client(facts)?;
         }
         if !client.facts().user_metadata && !plan.vfs.read_only {
             let endpoint = &reached.place.endpoint;
@@ -149,9 +151,6 @@ async fn clean_up(leftovers: Leftovers, resumed: BTreeSet<(String, UploadId)>, s
 /// What is true of this store, where the provider's row does not know it and somebody will rely on it.
 async fn facts_found(reached: &Reached, plan: &Plan) -> Result<Option<Facts>, Error> {
     let provider = reached.provider();
-    if !provider.to_be_probed || plan.vfs.read_only {
-        return Ok(None);
-    }
     match probe::probe(&reached.asking_client()?, &provider.facts, &plan.vfs.prefix).await {
         Ok(findings) => {
             tracing::debug!(endpoint = reached.place.endpoint, found = ?findings.verdicts, "asked what the store can do");

@@ -4,6 +4,8 @@
 //! worse. So every question here is one whose right answer is known. What cannot be found out stays as the provider's
 //! row has it. The store that is asked must be one that sends what its row says is missing: see [`optimistic`].
 
+pub mod checksums;
+
 use crate::base::clock;
 use crate::base::random;
 use crate::store::Condition;

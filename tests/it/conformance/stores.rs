@@ -20,6 +20,7 @@ use brigade::store::layers::retry::Retry;
 use brigade::store::layers::trace::Counters;
 use brigade::store::layers::trace::Traced;
 use brigade::store::memory::Memory;
+use brigade::store::probe::checksums;
 use brigade::store::provider::Integrity;
 use brigade::store::provider::Provider;
 use std::env;
@@ -60,6 +61,21 @@ async fn the_client_conforms_as_it_speaks_to_unknown_stores() {
     suite("the backend as any store", Arc::new(client(&server, Options::new(BUCKET, generic)))).await;
     let unsigned = Options { integrity: Some(Integrity::Transport), ..Options::new(BUCKET, generic) };
     suite("the backend without checksums", Arc::new(client(&server, unsigned))).await;
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_compares_checksums_is_told_from_one_that_is_sent_none() {
+    let data = tempfile::tempdir().unwrap();
+    let server = backend(data.path()).await;
+    for (integrity, compares) in [(Integrity::Crc64Nvme, true), (Integrity::Crc32c, false), (Integrity::Transport, false)]
+    {
+        let options = Options { integrity: Some(integrity), ..Options::new(BUCKET, Provider::named("s3").unwrap()) };
+        let client = client(&server, options);
+        assert_eq!(checksums::compares_crc64nvme(&client, "").await.unwrap(), compares, "{integrity:?}");
+        let usage = server.usage(BUCKET).await.unwrap();
+        assert_eq!((usage.objects, usage.uploads), (0, 0), "{integrity:?}");
+    }
     server.shutdown().await;
 }
 
