@@ -249,6 +249,11 @@ impl Patch {
     /// It has become this object, as was found out otherwise.
     pub async fn is_stored(&self, etag: ETag) {
         let mut staged = self.staging.lock().await;
+        // It did not become the object, or has ended with it.
+        let left = self.lock().unfinished.take();
+        if let Some(Unfinished { key, upload, .. }) = left {
+            abort(self.context.store.as_ref(), &key, &upload).await;
+        }
         self.drop_journaled(&mut staged, Some(&etag)).await;
         staged.discard(self.context.store.as_ref()).await;
         self.end(&mut self.lock(), Outcome::Stored(etag));
