@@ -30,6 +30,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 const HOLDERS_NAMED: usize = 5;
+/// Looking at all processes of a busy machine takes some tens of milliseconds.
+const HOLDERS_SOUGHT_MAX: Duration = Duration::from_secs(2);
 /// How often a line tells what is left, where there is no terminal for a bar.
 const LINE_EVERY: Duration = Duration::from_secs(1);
 /// The same while the store is gone.
@@ -175,7 +177,7 @@ impl<'a> Conversation<'a> {
     }
 
     fn busy(&self) -> Failure {
-        let holders = holders::scan(Path::new("/proc"), self.mount, HOLDERS_NAMED);
+        let holders = holders::scan(Path::new("/proc"), self.mount, HOLDERS_NAMED, HOLDERS_SOUGHT_MAX);
         let names: Vec<_> = holders.iter().map(ToString::to_string).collect();
         self.failed(&match names.as_slice() {
             [] => "it is in use, by a process that cannot be seen or by a mount below it; it stays mounted".to_owned(),

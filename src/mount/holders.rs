@@ -1,10 +1,15 @@
 //! Which processes keep a mount busy: a scan of /proc, for the message of a refused unmount.
 
+use crate::base::clock;
 use crate::mount::table::Mount;
 use std::fmt;
 use std::fs;
+use std::iter;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 /// One process that holds the mount, and by what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +28,28 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Up to `limit` processes that hold `mount`, as far as this user may see them. `proc` is `/proc`, outside of tests.
+/// Up to `limit` processes that hold `mount`, as far as this user may see them and within `patience`. `proc` is `/proc`,
+/// outside of tests.
+///
+/// The kernel lets nobody look at a process that is about to become another program (`exec_update_lock`), and that may wait
+/// for anything, for this mount as well: what waits here is a thread, which ends with the process at the latest.
 #[must_use]
-pub fn scan(proc: &Path, mount: &Mount, limit: usize) -> Vec<Holder> {
-    let Ok(entries) = fs::read_dir(proc) else { return Vec::new() };
-    let mut pids: Vec<u32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+pub fn scan(proc: &Path, mount: &Mount, limit: usize, patience: Duration) -> Vec<Holder> {
+    let (sender, found) = mpsc::channel();
+    let (proc, mount) = (proc.to_owned(), mount.clone());
+    let scanning = thread::Builder::new().name("holders".to_owned());
+    // Without a thread nobody is named, which the message allows for; the receiver is gone when it has heard enough.
+    let _ = scanning.spawn(move || look(&proc, &mount).try_for_each(|holder| sender.send(holder)));
+    let deadline = clock::monotonic() + patience;
+    let next = || found.recv_timeout(deadline.saturating_duration_since(clock::monotonic())).ok();
+    iter::from_fn(next).take(limit).collect()
+}
+
+fn look<'a>(proc: &'a Path, mount: &'a Mount) -> impl Iterator<Item = Holder> + 'a {
+    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
+    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
-    pids.into_iter().filter_map(|pid| holder(proc, pid, mount)).take(limit).collect()
+    pids.into_iter().filter_map(move |pid| holder(proc, pid, mount))
 }
 
 fn holder(proc: &Path, pid: u32, mount: &Mount) -> Option<Holder> {
@@ -60,6 +80,10 @@ fn mapped(process: &Path, mount: &Mount) -> Option<PathBuf> {
 mod tests {
     use super::*;
     use crate::mount::table::Device;
+    use rustix::fs::CWD;
+    use rustix::fs::FileType;
+    use rustix::fs::Mode;
+    use rustix::fs::mknodat;
     use std::os::unix::fs::symlink;
 
     fn process(proc: &Path, pid: u32, links: &[(&str, &str)], maps: &str) {
@@ -69,6 +93,16 @@ mod tests {
         fs::write(dir.join("maps"), maps).unwrap();
         for (name, target) in links {
             symlink(target, dir.join(name)).unwrap();
+        }
+    }
+
+    fn mount() -> Mount {
+        Mount {
+            device: Device { major: 0, minor: 0x3a },
+            dir: "/mnt".into(),
+            fs_type: "fuse".into(),
+            source: "s3://b".into(),
+            owner: None,
         }
     }
 
@@ -82,15 +116,27 @@ mod tests {
         process(proc.path(), 13, &[], mapping);
         process(proc.path(), 14, &[("root", "/mnt")], "");
         fs::create_dir(proc.path().join("sys")).unwrap();
-        let mount = Mount {
-            device: Device { major: 0, minor: 0x3a },
-            dir: "/mnt".into(),
-            fs_type: "fuse".into(),
-            source: "s3://b".into(),
-            owner: None,
-        };
-        let found: Vec<_> = scan(proc.path(), &mount, 3).iter().map(Holder::to_string).collect();
+        let mount = mount();
+        let long = Duration::from_secs(60);
+        let found: Vec<_> = scan(proc.path(), &mount, 3, long).iter().map(Holder::to_string).collect();
         assert_eq!(found, ["tool10 (pid 10: /mnt/dir)", "tool11 (pid 11: /mnt/file)", "tool13 (pid 13: /mnt/lib)"]);
-        assert_eq!(scan(proc.path(), &mount, 5).len(), 4, "a neighbour whose name begins alike does not count");
+        let all = scan(proc.path(), &mount, 5, long);
+        assert_eq!(all.len(), 4, "a neighbour whose name begins alike does not count");
+    }
+
+    #[test]
+    fn a_process_that_nobody_can_look_at_is_not_waited_for() {
+        let proc = tempfile::tempdir().unwrap();
+        process(proc.path(), 10, &[("cwd", "/mnt/dir")], "");
+        process(proc.path(), 11, &[("cwd", "/")], "");
+        // Its opening waits for a writer.
+        let maps = proc.path().join("11/maps");
+        fs::remove_file(&maps).unwrap();
+        mknodat(CWD, &maps, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        process(proc.path(), 12, &[("cwd", "/mnt")], "");
+        let found = scan(proc.path(), &mount(), 3, Duration::from_millis(100));
+        assert_eq!(found.iter().map(|holder| holder.pid).collect::<Vec<_>>(), [10]);
+        // The thread goes on, and ends.
+        fs::OpenOptions::new().write(true).open(&maps).unwrap();
     }
 }

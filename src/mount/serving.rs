@@ -166,6 +166,7 @@ impl Serving {
         }
         match request {
             Request::Umount { force, .. } => {
+                tracing::info!(force, "asked to unmount");
                 self.tell(Reply::Refused("`brigade umount --force` has taken over".to_owned()));
                 self.asker = Some(connection);
                 self.told.clear();
@@ -317,6 +318,7 @@ impl Serving {
     }
 
     fn refuse(&mut self, refusal: Refusal) {
+        tracing::info!(?refusal, "not unmounted");
         self.tell(match refusal {
             Refusal::Busy => Reply::Busy,
             Refusal::NotStored => Reply::Refused("not everything could be stored".to_owned()),

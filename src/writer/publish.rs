@@ -75,6 +75,10 @@ pub trait Contents: Send + Sync {
 /// # Errors
 /// Why it was not; nothing is left behind then, as far as that can be reached.
 pub async fn publish(context: &Context, contents: &dyn Contents, target: Target, plan: &Plan) -> Result<ETag, Error> {
+    if let (Some(upload), Plan::Whole | Plan::Copy(_)) = (&target.resumed, plan) {
+        // The file was larger then.
+        abort(context.store.as_ref(), &target.key, upload).await;
+    }
     match plan {
         Plan::Whole => put(context, contents, target).await,
         Plan::Copy(source) => copy(context.store.as_ref(), contents.source(*source), target).await,

@@ -201,15 +201,17 @@ fn stored_under_faults(mut seen: Seen, expected: &mut Expected, seed: u64) -> (S
         return (seen.mounted_again().remount(), met);
     }
     let mut command = seen.mounted.unmount_command();
-    let mut unmount = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let unmount = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     until(|| enough(&seen));
     let met = healed(&seen);
-    if unmount.wait().unwrap().success() {
+    let unmounted = unmount.wait_with_output().unwrap();
+    if unmounted.status.success() {
         seen.mounted.wait();
         assert_eq!(seen.journal_files(), [""; 0], "it is unmounted, and data is left in the journal");
         (seen.mounted_again(), met)
     } else {
         // It could not store everything, and the mount stays.
+        eprintln!("seed {seed}: {}", String::from_utf8_lossy(&unmounted.stderr));
         (seen.remount(), met)
     }
 }

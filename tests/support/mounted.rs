@@ -93,12 +93,14 @@ impl MountedBucket {
     pub fn unmount(mut self) {
         let begun = clock::monotonic();
         let mut ran = self.try_unmount(&[]);
+        let mut said = vec![(begun.elapsed(), ran.stderr.clone())];
         // A child that another test's thread has just made, and that becomes another program now, closes copies of this test's
         // descriptors on the way. That may take as long as a store under faults does to answer, and nobody can see who it is.
         while ran.stderr.contains("it is in use, by a process that cannot be seen") && begun.elapsed() < HELD_MAX {
             ran = self.try_unmount(&[]);
+            said.push((begun.elapsed(), ran.stderr.clone()));
         }
-        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "its log:\n{}", self.log());
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "it said {said:?}; its log:\n{}", self.log());
         assert!(self.wait().success(), "its log:\n{}", self.log());
     }
 

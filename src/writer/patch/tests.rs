@@ -131,6 +131,21 @@ async fn an_upload_that_vanishes_is_begun_again_but_not_for_ever() {
 }
 
 #[tokio::test]
+async fn an_upload_that_a_file_has_become_too_small_for_is_aborted() {
+    let store = Arc::new(Memory::new());
+    let base = object(&store, "from", 100).await;
+    for write in [&b""[..], b"x"] {
+        let patch = Patch::over(context(&store), Arc::new(Fixed), base.clone());
+        patch.write(Some(50), write).unwrap();
+        let (key, headers) = Fixed.peek().unwrap();
+        let upload = store.create_upload(&key, &headers).await.unwrap();
+        patch.lock().unfinished = Some(Unfinished { key, headers, upload });
+        patch.commit(Condition::None).await.unwrap();
+        assert_eq!(store.uploads_open(), 0, "{write:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_object_that_was_replaced_meanwhile_stays() {
     for (name, store) in stores() {
         for size in [100, 40 * MIB] {
