@@ -26,15 +26,17 @@ impl Vfs {
             return Err(Error::IsDirectory);
         }
         self.settle_borrowers(&inode).await;
-        {
+        let stored = {
             let _changing = inode.changing.lock().await;
             let key = self.tree.key(&inode).ok_or(Error::NotFound)?;
             let how = self.leave(&inode).await?;
-            let stored = {
+            let (stored, version) = {
                 let state = inode.state();
-                state.version.is_some() || state.covers
+                // What is being written may have another fate.
+                let plain = state.draft.is_none() && !state.covers;
+                (state.version.is_some() || state.covers, state.version.clone().filter(|_| plain))
             };
-            if stored && let Err(error) = self.delete_surely(&key).await {
+            if stored && let Err(error) = self.remove_stored(&key, version.as_ref()).await {
                 self.stayed(&inode, how).await;
                 self.doubt(&inode);
                 self.doubt(&directory);
@@ -43,16 +45,18 @@ impl Vfs {
             self.tree.unlink(directory.id, &name);
             self.entry_removed(&directory, &name);
             self.left(&inode, how).await;
-        }
+            stored
+        };
         self.touch_directory(&directory);
         self.tree.let_go(inode);
-        self.keep_directory(&directory).await
+        // With what was only here the bucket has lost nothing that would imply the directory.
+        if stored { self.keep_directory(&directory).await } else { Ok(()) }
     }
 
     /// Removes an empty directory.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`] also for keys that no name shows.
+    /// [`Error::NotEmpty`] also for keys that no name shows; what the store has refused to remove below it.
     pub async fn rmdir(&self, parent: InodeId, name: &OsStr) -> Result<()> {
         let (directory, name, inode) = self.existing(parent, name).await?;
         if inode.kind != Kind::Directory {
@@ -60,6 +64,7 @@ impl Vfs {
         }
         {
             let _changing = inode.changing.lock().await;
+            self.removals_settled(&self.key_of(&inode)?).await?;
             self.remove_marker(&inode).await?;
             inode.state().gone = true;
             self.tree.unlink(directory.id, &name);
@@ -87,7 +92,7 @@ impl Vfs {
         if written || keys.iter().any(|other| *other != key) {
             return Err(Error::NotEmpty);
         }
-        if keys.is_empty() { Ok(()) } else { self.delete_surely(&key).await }
+        if keys.is_empty() { Ok(()) } else { self.remove_stored(&key, None).await }
     }
 
     /// The first keys below a prefix, but for scratch objects: `wanted` of them, or all there are.

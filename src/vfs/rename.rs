@@ -1,4 +1,5 @@
-//! Renaming: a copy inside the bucket that is checked, and only then the removal of the source.
+//! Renaming: a copy inside the bucket that is checked, and only then the removal of the source, which nobody waits for
+//! if it is noted.
 
 use crate::base::clock;
 use crate::store::ETag;
@@ -184,7 +185,7 @@ impl Vfs {
         };
         let arrived = arrived.map_err(not_there)?;
         if let Arrived::Copied(_) = arrived
-            && let Err(error) = self.delete_surely(&key).await
+            && let Err(error) = self.remove_stored(&key, Some(&version)).await
         {
             // Under two names, with an error, is nowhere in POSIX. What was replaced cannot be brought back.
             let alone = self.tree.child(to.directory.id, &to.name).is_none();
