@@ -104,3 +104,48 @@ impl Intents for Noted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::directory::Directory;
+    use tempfile::TempDir;
+
+    fn keys(left: Vec<Left>) -> Vec<(String, u64)> {
+        left.into_iter().map(|left| (left.key, left.removal)).collect()
+    }
+
+    #[tokio::test]
+    async fn the_next_mount_finds_in_a_slot_what_is_not_over() {
+        let home = TempDir::new().unwrap();
+        let (slot, leftovers) = Uploads::open(home.path()).unwrap();
+        assert!(leftovers.removals().is_empty());
+        let noted = of_slot(&slot);
+        let [a, b, c] = ["a", "b", "c"].map(|key| noted.intend(key, &ETag::new("tag")).unwrap());
+        noted.ended(vec![a, c]).await;
+        drop((slot, leftovers, noted));
+        let (slot, leftovers) = Uploads::open(home.path()).unwrap();
+        let left = leftovers.removals();
+        assert_eq!((left[0].etag.as_str(), clock::now() >= left[0].at), ("tag", true));
+        left[0].intents.ended(vec![b]).await;
+        assert!(of_slot(&slot).intend("d", &ETag::new("tag")).unwrap() > c, "no number is used twice");
+        drop((slot, leftovers, left));
+        let (_slot, leftovers) = Uploads::open(home.path()).unwrap();
+        assert_eq!(keys(leftovers.removals()), [("d".to_owned(), c + 1)]);
+    }
+
+    #[tokio::test]
+    async fn a_journal_keeps_removals_beside_its_drafts() {
+        let home = TempDir::new().unwrap();
+        let open = || Arc::new(Journal::open(Directory::open(home.path()).unwrap()).unwrap());
+        let journal = open();
+        let noted = of_journal(&journal);
+        let removals: Vec<u64> =
+            (0..3000).map(|i| noted.intend(&format!("k{i}"), &ETag::new("tag")).unwrap()).collect();
+        noted.secure().await.unwrap();
+        noted.ended(removals[1..].to_vec()).await;
+        drop((noted, journal));
+        let journal = open();
+        assert_eq!(keys(left(of_journal(&journal), &journal.state())), [("k0".to_owned(), removals[0])]);
+    }
+}

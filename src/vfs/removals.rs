@@ -11,7 +11,6 @@ use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::inode::Version;
 use crate::vfs::shutdown::What;
-use std::sync::Arc;
 
 impl Vfs {
     /// Removes the object of a file. If the version that is there is known it may go a moment later.
@@ -69,10 +68,13 @@ impl Vfs {
     pub(super) fn is_back(&self, key: &str) {
         let Some(names) = key.strip_prefix(self.tree.prefix()) else { return };
         let mut directory = self.root();
-        let mut names = names.split('/').peekable();
-        while let (Some(name), true) = (names.next(), names.peek().is_some()) {
-            let Some(next) = self.tree.child(directory.id, name) else { return };
-            directory = Arc::clone(&next);
+        // That of a directory ends in a slash. What is not known up there does not lead here.
+        let above = names.trim_end_matches('/').rsplit_once('/').map_or("", |(above, _)| above);
+        for name in above.split('/').filter(|name| !name.is_empty()) {
+            match self.tree.child(directory.id, name) {
+                Some(next) => directory = next,
+                None => break,
+            }
         }
         self.doubt(&directory);
     }

@@ -121,7 +121,7 @@ impl Site {
 }
 
 fn denied<T: std::fmt::Debug>(done: crate::vfs::Result<T>) -> bool {
-    matches!(done.unwrap_err(), Error::Store(error) if error.kind == Kind::AccessDenied)
+    matches!(done.unwrap_err(), Error::Access(error) if error.kind == Kind::AccessDenied)
 }
 
 #[tokio::test(start_paused = true)]
@@ -328,7 +328,8 @@ async fn while_the_store_is_away_so_many_are_put_off_and_the_next_fails() {
         mounted.unlink(&format!("d/{name}")).await.unwrap();
     }
     assert!(mounted.unlink(&format!("d/{last}")).await.is_err());
-    assert!(mounted.inode(&format!("d/{last}")).await.is_ok(), "it was not removed");
+    let known = mounted.inode(&format!("d/{last}")).await;
+    assert!(!matches!(known, Err(Error::NotFound)), "it was not removed");
     assert!(site.fsync("").await.is_err());
     assert!(mounted.write(&format!("d/{}", others[0]), b"new").await.is_err(), "it waits for the removal");
     let failures = mounted.vfs.drain().await;
@@ -356,6 +357,27 @@ async fn what_another_host_puts_there_after_a_removal_is_seen() {
     tokio::time::sleep(Duration::from_secs(6)).await;
     mounted.vfs.doubt(&mounted.vfs.directory(mounted.inode("d").await.unwrap()).unwrap());
     assert_eq!(mounted.read("d/a").await.unwrap(), b"theirs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_thousand_files_are_removed_by_a_few_requests() {
+    let names: Vec<String> = (0..2000).map(|i| format!("{i:04}")).collect();
+    for (facts, most) in [(Facts::S3, 8), (Facts { multi_delete: false, ..Facts::S3 }, 2004)] {
+        let site = Site::with(facts, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let mounted = &site.mounted;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let ((), cost) = mounted
+            .cost(async {
+                for name in mounted.names("d").await {
+                    mounted.unlink(&format!("d/{name}")).await.unwrap();
+                }
+                mounted.rmdir("d").await.unwrap();
+            })
+            .await;
+        assert_eq!(mounted.store.keys(), Vec::<String>::new());
+        assert!(cost.values().sum::<u64>() - cost["ListObjectsV2"] <= most, "{cost:?}");
+        assert!(cost["ListObjectsV2"] <= 8, "{cost:?}");
+    }
 }
 
 /// A mount that is killed when it has acknowledged the removal of all that it has.
@@ -398,9 +420,8 @@ fn the_next_mount_leaves_what_somebody_else_has_put_there_alone() {
     kill_after_removals(&mut bed, Durability::Bucket);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let theirs = Bytes::from_static(b"theirs");
-    runtime
-        .block_on(bed.store.put_object("a", theirs.into(), &Headers::default(), &Condition::None))
-        .unwrap();
+    let headers = Headers::default();
+    runtime.block_on(bed.store.put_object("a", theirs.into(), &headers, &Condition::None)).unwrap();
     bed.live_as(Durability::Bucket, |mounted| async move {
         assert_eq!(mounted.read("a").await.unwrap(), b"theirs");
         assert_eq!(mounted.names("").await, ["a", "c"]);

@@ -30,6 +30,7 @@ impl Outcome {
     fn of(done: Result<(), Error>) -> Self {
         match done {
             Ok(()) => Self::Gone,
+            Err(error) if error.kind == Kind::NotFound => Self::Gone,
             Err(error) if error.is_transient() => Self::Failed(error),
             Err(error) => Self::Refused(error),
         }
@@ -81,10 +82,7 @@ async fn remove(store: &dyn Store, keys: &[String]) -> HashMap<String, Outcome> 
         return remove_singly(store, keys).await;
     }
     match store.delete_objects(keys).await {
-        Ok(failed) => {
-            let failed = failed.into_iter().filter(|error| error.kind != Kind::NotFound);
-            failed.map(|error| (error.key.clone(), Outcome::of(Err(error)))).collect()
-        }
+        Ok(failed) => failed.into_iter().map(|error| (error.key.clone(), Outcome::of(Err(error)))).collect(),
         Err(error) if error.is_transient() => keys.iter().map(|key| (key.clone(), failed(&error, key))).collect(),
         // What it does not do for many it may do for each.
         Err(error) => {
@@ -105,8 +103,7 @@ async fn remove_singly(store: &dyn Store, keys: &[String]) -> HashMap<String, Ou
 /// When an answer is lost the store is asked.
 async fn remove_one(store: &dyn Store, key: &str) -> Result<(), Error> {
     let Err(error) = store.delete_object(key).await else { return Ok(()) };
-    let gone =
-        error.is_transient() && store.head_object(key).await.is_err_and(|error| error.kind == Kind::NotFound);
+    let gone = error.is_transient() && store.head_object(key).await.is_err_and(|error| error.kind == Kind::NotFound);
     if gone { Ok(()) } else { Err(error) }
 }
 

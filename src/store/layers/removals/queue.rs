@@ -3,6 +3,7 @@
 use crate::store::ETag;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::SystemTime;
 use tokio::time::Instant;
@@ -81,10 +82,14 @@ pub enum Next<N> {
 #[derive(Debug)]
 pub struct Queue<N> {
     waiting: BTreeMap<String, Doomed<N>>,
+    /// The keys of those that wait. What has failed is behind what has not been tried yet.
+    order: VecDeque<String>,
     /// Under way; whether it was left by another process.
     out: BTreeMap<String, bool>,
     /// When those that wait go out.
     due: Option<Instant>,
+    /// After a failure nothing goes out before then, unless somebody waits for it.
+    paused: Option<Instant>,
     /// Whether somebody goes round with this queue.
     driven: bool,
     trust: Trust,
@@ -119,8 +124,10 @@ impl<N> Default for Queue<N> {
     fn default() -> Self {
         Self {
             waiting: BTreeMap::new(),
+            order: VecDeque::new(),
             out: BTreeMap::new(),
             due: None,
+            paused: None,
             driven: false,
             trust: Trust::default(),
         }
@@ -144,7 +151,7 @@ impl<N> Queue<N> {
     #[must_use]
     pub fn add(&mut self, doomed: Doomed<N>, now: Instant) -> bool {
         self.due = self.due.or(Some(now + GATHER));
-        self.waiting.insert(doomed.key.clone(), doomed);
+        self.wait(doomed);
         !std::mem::replace(&mut self.driven, true)
     }
 
@@ -180,7 +187,7 @@ impl<N> Queue<N> {
     /// Somebody waits for these: what waits goes out now. Says whether there are any of them.
     pub fn hurry(&mut self, reach: Reach<'_>, now: Instant) -> bool {
         if reach.any(&self.waiting) {
-            self.due = Some(now);
+            (self.due, self.paused) = (Some(now), None);
         }
         self.touches(reach)
     }
@@ -192,13 +199,18 @@ impl<N> Queue<N> {
             (self.due, self.driven) = (None, false);
             return Next::Nothing;
         };
+        if let Some(paused) = self.paused.filter(|paused| *paused > now) {
+            return Next::Wait(paused);
+        }
         if due > now && self.waiting.len() < BATCH_KEYS_MAX {
             return Next::Wait(due);
         }
+        self.paused = None;
         let mut batch = Vec::new();
         while batch.len() < BATCH_KEYS_MAX
-            && let Some((key, doomed)) = self.waiting.pop_first()
+            && let Some(doomed) = self.order.pop_front().and_then(|key| self.waiting.remove(&key))
         {
+            let key = doomed.key.clone();
             self.out.insert(key, doomed.left_at.is_some());
             batch.push(doomed);
         }
@@ -215,9 +227,14 @@ impl<N> Queue<N> {
             self.trust = Trust { none_until: Some(now + DISTRUST_LASTS), ..Trust::default() };
         }
         if !again.is_empty() {
-            self.due = Some(self.due.unwrap_or(now + PAUSE).max(now + PAUSE));
+            (self.due, self.paused) = (self.due.or(Some(now)), Some(now + PAUSE));
         }
-        self.waiting.extend(again.into_iter().map(|doomed| (doomed.key.clone(), doomed)));
+        again.into_iter().for_each(|doomed| self.wait(doomed));
+    }
+
+    fn wait(&mut self, doomed: Doomed<N>) {
+        self.order.push_back(doomed.key.clone());
+        self.waiting.insert(doomed.key.clone(), doomed);
     }
 
     /// The store has removed an object that was not put off.

@@ -99,8 +99,18 @@ fn what_failed_is_tried_again_later_or_when_somebody_waits() {
     queue.over(&[], &[], batch, now + GATHER);
     assert!(matches!(queue.next(now + GATHER), Next::Wait(until) if until == now + GATHER + PAUSE));
     assert_eq!(queue.shown("a"), Shown::Gone);
+    for i in 0..BATCH_KEYS_MAX {
+        let _ = queue.add(doomed(&format!("k{i}")), now + GATHER);
+    }
+    let paused = |next| matches!(next, Next::Wait(until) if until == now + GATHER + PAUSE);
+    assert!(paused(queue.next(now + GATHER)), "also if there are many");
+    let Next::Go(mut batch) = queue.next(now + GATHER + PAUSE) else { panic!("it is due") };
+    assert_eq!(batch[0].key, "a");
+    batch.truncate(1);
+    queue.over(&[], &[], batch, now + GATHER);
+    assert_eq!(queue.keys(), ["a", &format!("k{}", BATCH_KEYS_MAX - 1)]);
     assert!(queue.hurry(Reach::Key("a"), now + GATHER));
-    assert_eq!(keys(queue.next(now + GATHER)), ["a"]);
+    assert_eq!(keys(queue.next(now + GATHER)), [&format!("k{}", BATCH_KEYS_MAX - 1), "a"], "behind the others");
 }
 
 #[test]
