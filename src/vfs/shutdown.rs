@@ -75,7 +75,7 @@ impl Vfs {
     /// What is not in the bucket now.
     #[must_use]
     pub fn pending(&self) -> Pending {
-        let removals = self.removals.as_ref().map_or(0, |removals| removals.len());
+        let removals = self.removals.as_ref().map_or(0, |removals| removals.count());
         let mut pending = Pending { files: removals, ..Pending::default() };
         for inode in self.ahead() {
             let state = inode.state();

@@ -249,10 +249,7 @@ fn killed_removals(killed: Killed, durability: &[&str]) {
         let read = |name: String| fs::read_to_string(seen.mounted.join(&name)).ok();
         for nth in (0..REMOVED).filter(|nth| *nth != tried) {
             let whole = Some(nth.to_string());
-            let want = match acknowledged.contains(&nth) {
-                true => (None, whole.filter(|_| nth % 2 == 1)),
-                false => (whole, None),
-            };
+            let want = if acknowledged.contains(&nth) { (None, whole.filter(|_| nth % 2 == 1)) } else { (whole, None) };
             assert_eq!((read(format!("f{nth}")), read(format!("r{nth}"))), want, "{nth} of {acknowledged:?}");
         }
         seen = seen.mounted_after_unmount();

@@ -209,14 +209,8 @@ impl Removals {
 
     /// How many keys are still to go.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    /// Whether none is.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub fn count(&self) -> usize {
+        self.lock().count()
     }
 
     /// Returns when none of these removals is left, carried out or refused.
@@ -244,7 +238,7 @@ impl Removals {
 
     async fn room(&self) -> Result<()> {
         let mut turns = self.turns.subscribe();
-        while self.len() >= queue::KEYS_MAX {
+        while self.count() >= queue::KEYS_MAX {
             next_turn(&mut turns, Reach::Below("")).await?;
         }
         Ok(())
@@ -262,7 +256,7 @@ impl Removals {
         let Ok(removal) = intents.intend(key, etag) else { return Verdict::AtOnce };
         let note = Noted { intents: Arc::clone(intents), removal };
         let begins = queue.add(Doomed { key: key.to_owned(), etag: etag.clone(), left_at: None, note }, now);
-        let is_batch = queue.len() >= queue::BATCH_KEYS_MAX;
+        let is_batch = queue.count() >= queue::BATCH_KEYS_MAX;
         drop(queue);
         self.begin_if(begins);
         if is_batch {

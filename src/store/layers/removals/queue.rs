@@ -140,7 +140,7 @@ impl<N> Queue<N> {
     pub fn verdict(&self, key: &str, now: Instant) -> Verdict {
         if self.touches(Reach::Key(key)) || !self.trust.covers(key, now) {
             Verdict::AtOnce
-        } else if self.len() >= KEYS_MAX {
+        } else if self.count() >= KEYS_MAX {
             Verdict::Full
         } else {
             Verdict::Later
@@ -157,7 +157,7 @@ impl<N> Queue<N> {
 
     /// Removals that wait or are under way.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.waiting.len() + self.out.len()
     }
 

@@ -54,10 +54,10 @@ fn what_waits_goes_out_together_after_a_moment() {
     assert!(!queue.add(doomed("b"), now + GATHER / 2), "somebody has begun");
     assert!(matches!(queue.next(now), Next::Wait(until) if until == now + GATHER));
     assert_eq!(keys(queue.next(now + GATHER)), ["a", "b"]);
-    assert_eq!(queue.len(), 2, "until it is over");
+    assert_eq!(queue.count(), 2, "until it is over");
     queue.over(&["a".into(), "b".into()], &[], vec![], now + GATHER);
     assert!(matches!(queue.next(now + GATHER), Next::Nothing));
-    assert_eq!(queue.len(), 0);
+    assert_eq!(queue.count(), 0);
     assert!(queue.add(doomed("c"), now + GATHER), "somebody must begin again");
 }
 
@@ -188,7 +188,7 @@ proptest! {
                             _ => again.push(doomed),
                         }
                     }
-                    gone.iter().chain(&refused).for_each(|key| drop(open.remove(key)));
+                    open.retain(|key| !gone.contains(key) && !refused.contains(key));
                     queue.over(&gone, &refused, again, now);
                 }
             }
