@@ -234,7 +234,11 @@ fn killed_removals(killed: Killed, durability: &[&str]) {
     let removing = thread::spawn(move || {
         let remove = |nth: &usize| {
             let from = dir.join(format!("f{nth}"));
-            let done = if nth % 2 == 0 { fs::remove_file(from) } else { fs::rename(from, dir.join(format!("r{nth}"))) };
+            let done = if nth.is_multiple_of(2) {
+                fs::remove_file(from)
+            } else {
+                fs::rename(from, dir.join(format!("r{nth}")))
+            };
             done.is_err() || tell.send(*nth).is_err()
         };
         (0..REMOVED).find(remove).unwrap_or(REMOVED)
