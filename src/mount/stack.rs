@@ -22,6 +22,7 @@ use crate::store::layers::noted::Noted;
 use crate::store::layers::removals::Gated;
 use crate::store::layers::removals::Left;
 use crate::store::layers::removals::Removals;
+use crate::store::layers::removals::When;
 use crate::store::layers::retry::Outage;
 use crate::store::layers::retry::Retry;
 use crate::store::layers::trace::Counters;
@@ -177,11 +178,11 @@ fn put_off(
     if let Some((journal, noted)) = &journaled {
         left.extend(removals::left(Arc::clone(noted), &journal.state()));
     }
-    let intents = match plan.vfs.durability {
-        Durability::Bucket => slot.map(removals::of_slot),
-        Durability::Journal => journaled.map(|(_, noted)| noted),
+    let (intents, when) = match plan.vfs.durability {
+        Durability::Bucket => (slot.map(removals::of_slot), When::InSeries),
+        Durability::Journal => (journaled.map(|(_, noted)| noted), When::Always),
     };
-    let removals = Removals::new(store, intents, Handle::current());
+    let removals = Removals::new(store, intents, when, Handle::current());
     removals.adopt(left);
     Some(removals)
 }

@@ -26,6 +26,13 @@ impl Vfs {
         Ok(())
     }
 
+    /// As [`remove_stored`](Self::remove_stored), of what a program may look for elsewhere as soon as this returns, unless
+    /// it has asked for no more than a journal.
+    pub(super) async fn remove_visibly(&self, key: &str, version: &Version) -> Result<()> {
+        let may_wait = self.removals.as_ref().is_some_and(|removals| removals.puts_all_off());
+        self.remove_stored(key, Some(version).filter(|_| may_wait)).await
+    }
+
     /// Returns when nothing below a prefix is still to be removed.
     ///
     /// # Errors

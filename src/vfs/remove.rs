@@ -95,7 +95,7 @@ impl Vfs {
             return Err(Error::NotEmpty);
         }
         let Some(Listed { etag, size, last_modified, .. }) = objects.into_iter().next() else { return Ok(()) };
-        self.remove_stored(&key, Some(&Version { etag, size, last_modified })).await
+        self.remove_visibly(&key, &Version { etag, size, last_modified }).await
     }
 
     /// The first objects below a prefix, but for scratch objects: `wanted` of them, or all there are.

@@ -192,7 +192,7 @@ impl Vfs {
         };
         let arrived = arrived.map_err(not_there)?;
         if let Arrived::Copied(_) = arrived
-            && let Err(error) = self.remove_stored(&key, Some(&version)).await
+            && let Err(error) = self.remove_visibly(&key, &version).await
         {
             // Under two names, with an error, is nowhere in POSIX. What was replaced cannot be brought back.
             let alone = self.tree.child(to.directory.id, &to.name).is_none();

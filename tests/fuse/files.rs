@@ -112,11 +112,6 @@ impl Seen {
         Self { mounted, store, runtime: Runtime::new().unwrap(), backend, speech, options, state }
     }
 
-    /// Returns when names are in the bucket as they are in the mount.
-    pub fn sync(&self) {
-        File::open(self.mounted.path()).unwrap().sync_all().unwrap();
-    }
-
     fn mount(backend: &Backend, speech: Speech, options: &[String], state: &TempDir) -> MountedBucket {
         let mut all: Vec<&str> = speech.options().to_vec();
         all.extend(options.iter().map(String::as_str));

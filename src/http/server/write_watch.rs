@@ -1,6 +1,8 @@
 //! Watches whether the other side of a connection takes what it is sent, and how the connection ends. No HTTP here.
 
-use rustix::net::sockopt::set_socket_linger;
+use rustix::net::Shutdown;
+use rustix::net::connect_unspec;
+use rustix::net::shutdown;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -45,10 +47,13 @@ impl WriteWatch {
 
 impl Drop for WriteWatch {
     fn drop(&mut self) {
-        if self.resets.load(Ordering::Relaxed) {
-            // Without it the connection ends in peace, which is a fault as well, only another one.
-            let _ = set_socket_linger(&self.stream, Some(Duration::ZERO));
-        }
+        // Not by closing the descriptor: a child that another thread has just made may hold a copy of it. That it has ended
+        // already is no harm.
+        let _ = if self.resets.load(Ordering::Relaxed) {
+            connect_unspec(&self.stream)
+        } else {
+            shutdown(&self.stream, Shutdown::Both)
+        };
     }
 }
 
@@ -83,5 +88,27 @@ impl AsyncWrite for WriteWatch {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_connection_ends_though_somebody_has_a_copy_of_its_descriptor() {
+        for resets in [false, true] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (served, _) = listener.accept().await.unwrap();
+            let copy = served.as_fd().try_clone_to_owned().unwrap();
+            drop(WriteWatch::new(served, Duration::from_secs(1), Arc::new(AtomicBool::new(resets))));
+            let read = client.read(&mut [0]).await.map_err(|error| error.kind());
+            assert_eq!(read, if resets { Err(io::ErrorKind::ConnectionReset) } else { Ok(0) });
+            drop(copy);
+        }
     }
 }

@@ -10,6 +10,7 @@
 //!   under the key later for what was to be removed.
 //! * The first removal in a directory is not put off: its caller hears what the store says of it. One that was allowed
 //!   stands for others in that directory and below it for ten seconds ([`queue`]).
+//! * [`When`] says which of them wait at all: all, or of a long and quick series those behind its first.
 //! * What the store refuses nevertheless is there again; it is logged, kept for whoever asks next how removals there have
 //!   gone ([`Removals::take_refusals`]), and nothing is put off for a minute.
 //! * What fails for the moment stays noted and gone, and is tried again, for ever. Who waits for it gets the error.
@@ -23,6 +24,7 @@ pub mod queue;
 pub use gated::Gated;
 pub use queue::Reach;
 pub use queue::Shown;
+pub use queue::When;
 
 use crate::store::Error;
 use crate::store::Result;
@@ -124,12 +126,12 @@ struct Trouble {
 impl Removals {
     /// Removes from `store`, which knows nothing of this, and notes with `intents`; without them nothing is put off.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, intents: Option<Arc<dyn Intents>>, runtime: Handle) -> Arc<Self> {
+    pub fn new(store: Arc<dyn Store>, intents: Option<Arc<dyn Intents>>, when: When, runtime: Handle) -> Arc<Self> {
         Arc::new(Self {
             store,
             intents,
             runtime,
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue::new(when)),
             refusals: Mutex::default(),
             watcher: OnceLock::new(),
             hurry: Notify::new(),
@@ -188,6 +190,12 @@ impl Removals {
             self.settled(Reach::Key(key)).await?;
         }
         Ok(true)
+    }
+
+    /// Whether each removal may wait, and not only one in a series.
+    #[must_use]
+    pub fn puts_all_off(&self) -> bool {
+        self.lock().puts_all_off()
     }
 
     /// The store has removed an object that was not put off.

@@ -17,6 +17,7 @@ use crate::store::Op;
 use crate::store::Store;
 use crate::store::layers::removals::Gated;
 use crate::store::layers::removals::Removals;
+use crate::store::layers::removals::When;
 use crate::store::memory::Lost;
 use crate::store::memory::Memory;
 use crate::vfs::Durability;
@@ -66,7 +67,7 @@ impl Bed {
             let journal = Arc::new(Journal::open(Directory::open(&place).unwrap()).unwrap());
             let disk = Disk::journal(Arc::clone(&journal), Limit::new(self.limit));
             let noted = removals::of_journal(&journal);
-            let removals = Removals::new(self.store.clone(), Some(Arc::clone(&noted)), Handle::current());
+            let removals = Removals::new(self.store.clone(), Some(Arc::clone(&noted)), When::Always, Handle::current());
             removals.adopt(removals::left(noted, &journal.state()));
             let shared: Arc<dyn Store> = Arc::new(Gated::new(self.store.clone(), &removals));
             let options = Options { durability, memory_limit: 24 * MIB, ..Options::default() };

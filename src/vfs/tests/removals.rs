@@ -14,6 +14,7 @@ use crate::store::Store;
 use crate::store::layers::removals::Gated;
 use crate::store::layers::removals::Intents;
 use crate::store::layers::removals::Removals;
+use crate::store::layers::removals::When;
 use crate::store::layers::removals::queue;
 use crate::store::memory::Lost;
 use crate::store::memory::Memory;
@@ -82,7 +83,7 @@ impl Site {
     fn over(store: Arc<Memory>) -> Self {
         let noting = Arc::new(Noting::default());
         let intents: Arc<dyn Intents> = noting.clone();
-        let removals = Removals::new(store.clone(), Some(intents), Handle::current());
+        let removals = Removals::new(store.clone(), Some(intents), When::Always, Handle::current());
         let shared: Arc<dyn Store> = Arc::new(Gated::new(store.clone(), &removals));
         let means = Means { storing: Arc::clone(&shared), disk: None, removals: Some(removals), waits: false };
         let (notes, known) = (Notes::none(), Known::default());

@@ -68,7 +68,8 @@ async fn the_client_conforms_as_it_speaks_to_unknown_stores() {
 async fn a_store_that_compares_checksums_is_told_from_one_that_is_sent_none() {
     let data = tempfile::tempdir().unwrap();
     let server = backend(data.path()).await;
-    for (integrity, compares) in [(Integrity::Crc64Nvme, true), (Integrity::Crc32c, false), (Integrity::Transport, false)]
+    for (integrity, compares) in
+        [(Integrity::Crc64Nvme, true), (Integrity::Crc32c, false), (Integrity::Transport, false)]
     {
         let options = Options { integrity: Some(integrity), ..Options::new(BUCKET, Provider::named("s3").unwrap()) };
         let client = client(&server, options);

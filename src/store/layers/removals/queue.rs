@@ -10,6 +10,15 @@ use tokio::time::Instant;
 
 /// How long a removal waits for others.
 pub const GATHER: Duration = Duration::from_millis(50);
+/// How many removals make a series: who removes fewer at a time, and looks into the bucket then, finds them gone.
+pub const SERIES_MIN: u32 = 16;
+/// The longest pause between two removals of which the second may be put off in a series. `rm -r` asks every 0.1 to 0.3 ms;
+/// whoever asks the store in between takes longer.
+pub const SERIES_GAP: Duration = Duration::from_millis(2);
+/// The longest pause within a series.
+const SERIES_PAUSE_MAX: Duration = Duration::from_millis(100);
+/// How long after its last removal a series goes out.
+pub const SERIES_GATHER: Duration = Duration::from_millis(5);
 /// Keys of one batch at most: what one request of S3 takes.
 pub const BATCH_KEYS_MAX: usize = 1000;
 /// Keys that wait or are under way at most, about 200 bytes each; who would add another one waits.
@@ -34,6 +43,16 @@ pub struct Doomed<N> {
     pub left_at: Option<SystemTime>,
     /// How it is noted.
     pub note: N,
+}
+
+/// Which removals may be put off, where the store is known to allow them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum When {
+    /// All.
+    #[default]
+    Always,
+    /// Those in a long and quick series.
+    InSeries,
 }
 
 /// What can be done with a removal.
@@ -93,6 +112,16 @@ pub struct Queue<N> {
     /// Whether somebody goes round with this queue.
     driven: bool,
     trust: Trust,
+    when: When,
+    series: Series,
+}
+
+/// Removals that follow each other.
+#[derive(Debug, Default)]
+struct Series {
+    length: u32,
+    /// When the last one was answered.
+    last: Option<Instant>,
 }
 
 /// Where removals are known to be allowed.
@@ -120,8 +149,10 @@ impl Reach<'_> {
     }
 }
 
-impl<N> Default for Queue<N> {
-    fn default() -> Self {
+impl<N> Queue<N> {
+    /// Nothing waits.
+    #[must_use]
+    pub fn new(when: When) -> Self {
         Self {
             waiting: BTreeMap::new(),
             order: VecDeque::new(),
@@ -130,15 +161,16 @@ impl<N> Default for Queue<N> {
             paused: None,
             driven: false,
             trust: Trust::default(),
+            when,
+            series: Series::default(),
         }
     }
-}
 
-impl<N> Queue<N> {
-    /// What can be done with the removal of a key.
+    /// What can be done with the removal of a key that somebody asks for.
     #[must_use]
-    pub fn verdict(&self, key: &str, now: Instant) -> Verdict {
-        if self.touches(Reach::Key(key)) || !self.trust.covers(key, now) {
+    pub fn verdict(&mut self, key: &str, now: Instant) -> Verdict {
+        let may_wait = self.series.goes_on(now) || self.when == When::Always;
+        if self.touches(Reach::Key(key)) || !may_wait || !self.trust.covers(key, now) {
             Verdict::AtOnce
         } else if self.count() >= KEYS_MAX {
             Verdict::Full
@@ -147,10 +179,20 @@ impl<N> Queue<N> {
         }
     }
 
+    /// Whether it is [`When::Always`].
+    #[must_use]
+    pub fn puts_all_off(&self) -> bool {
+        self.when == When::Always
+    }
+
     /// Takes a removal in. Says whether somebody must begin to go round with this queue.
     #[must_use]
     pub fn add(&mut self, doomed: Doomed<N>, now: Instant) -> bool {
-        self.due = self.due.or(Some(now + GATHER));
+        self.due = match self.when {
+            When::Always => self.due.or(Some(now + GATHER)),
+            When::InSeries => Some(now + SERIES_GATHER),
+        };
+        self.series.last = Some(now);
         self.wait(doomed);
         !std::mem::replace(&mut self.driven, true)
     }
@@ -240,6 +282,17 @@ impl<N> Queue<N> {
     /// The store has removed an object that was not put off.
     pub fn allowed(&mut self, key: &str, now: Instant) {
         self.trust.allowed(key, now);
+        self.series.last = Some(now);
+    }
+}
+
+impl Series {
+    /// One more is asked for. Whether it may wait.
+    fn goes_on(&mut self, now: Instant) -> bool {
+        let pause = self.last.map(|last| now.saturating_duration_since(last));
+        self.length =
+            if pause.is_some_and(|pause| pause <= SERIES_PAUSE_MAX) { self.length.saturating_add(1) } else { 0 };
+        self.length >= SERIES_MIN && pause.is_some_and(|pause| pause <= SERIES_GAP)
     }
 }
 

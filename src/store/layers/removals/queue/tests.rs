@@ -39,7 +39,7 @@ fn one_removal_stands_for_others_in_its_directory_and_below_for_a_while() {
         ("d/a", "d/b", 10, false, "too long ago"),
     ];
     for (removed, asked, seconds, later, why) in rows {
-        let (mut queue, now) = (Queue::<()>::default(), start());
+        let (mut queue, now) = (Queue::<()>::new(When::Always), start());
         assert_eq!(queue.verdict(asked, now), Verdict::AtOnce, "nothing is known yet");
         queue.allowed(removed, now);
         let verdict = queue.verdict(asked, now + Duration::from_secs(seconds));
@@ -48,8 +48,49 @@ fn one_removal_stands_for_others_in_its_directory_and_below_for_a_while() {
 }
 
 #[test]
+fn of_a_series_only_what_follows_quickly_on_many_is_put_off() {
+    let rows = [
+        // before      pause        later  why
+        (SERIES_MIN, SERIES_GAP, true, "it is long and quick"),
+        (SERIES_MIN - 1, SERIES_GAP, false, "it is short"),
+        (SERIES_MIN, SERIES_GAP * 2, false, "somebody may have looked meanwhile"),
+        (SERIES_MIN, SERIES_PAUSE_MAX * 2, false, "it begins anew"),
+    ];
+    for (before, pause, later, why) in rows {
+        let (mut queue, mut now) = (Queue::<()>::new(When::InSeries), start());
+        for nth in 0..before {
+            assert_eq!(queue.verdict("a", now), Verdict::AtOnce, "{nth} before");
+            // The store takes its time.
+            now += Duration::from_secs(1);
+            queue.allowed("a", now);
+        }
+        assert_eq!(queue.verdict("b", now + pause) == Verdict::Later, later, "{why}");
+    }
+}
+
+#[test]
+fn a_pause_sends_a_series_out_and_costs_one_removal_by_itself() {
+    let (mut queue, mut now) = (Queue::new(When::InSeries), start());
+    for _ in 0..SERIES_MIN {
+        let _ = queue.verdict("a", now);
+        queue.allowed("a", now);
+    }
+    for key in ["b", "c"] {
+        now += SERIES_GAP;
+        assert_eq!(queue.verdict(key, now), Verdict::Later);
+        let _ = queue.add(doomed(key), now);
+    }
+    assert!(matches!(queue.next(now + SERIES_GAP), Next::Wait(until) if until == now + SERIES_GATHER));
+    now += SERIES_GATHER;
+    assert_eq!(keys(queue.next(now)), ["b", "c"]);
+    assert_eq!(queue.verdict("d", now), Verdict::AtOnce);
+    queue.allowed("d", now);
+    assert_eq!(queue.verdict("e", now), Verdict::Later);
+}
+
+#[test]
 fn what_waits_goes_out_together_after_a_moment() {
-    let (mut queue, now) = (Queue::default(), start());
+    let (mut queue, now) = (Queue::new(When::Always), start());
     assert!(queue.add(doomed("a"), now), "somebody must begin");
     assert!(!queue.add(doomed("b"), now + GATHER / 2), "somebody has begun");
     assert!(matches!(queue.next(now), Next::Wait(until) if until == now + GATHER));
@@ -63,7 +104,7 @@ fn what_waits_goes_out_together_after_a_moment() {
 
 #[test]
 fn a_whole_batch_and_what_somebody_waits_for_goes_out_at_once() {
-    let (mut queue, now) = (Queue::default(), start());
+    let (mut queue, now) = (Queue::new(When::Always), start());
     for i in 0..=BATCH_KEYS_MAX {
         let _ = queue.add(doomed(&format!("k{i:05}")), now);
     }
@@ -79,7 +120,7 @@ fn a_whole_batch_and_what_somebody_waits_for_goes_out_at_once() {
 
 #[test]
 fn after_a_refusal_nothing_is_put_off_for_a_while() {
-    let (mut queue, now) = (Queue::default(), start());
+    let (mut queue, now) = (Queue::new(When::Always), start());
     queue.allowed("a", now);
     let _ = queue.add(doomed("b"), now);
     assert_eq!(keys(queue.next(now + GATHER)), ["b"]);
@@ -93,7 +134,7 @@ fn after_a_refusal_nothing_is_put_off_for_a_while() {
 
 #[test]
 fn what_failed_is_tried_again_later_or_when_somebody_waits() {
-    let (mut queue, now) = (Queue::default(), start());
+    let (mut queue, now) = (Queue::new(When::Always), start());
     let _ = queue.add(doomed("a"), now);
     let Next::Go(batch) = queue.next(now + GATHER) else { panic!("it is due") };
     queue.over(&[], &[], batch, now + GATHER);
@@ -115,7 +156,7 @@ fn what_failed_is_tried_again_later_or_when_somebody_waits() {
 
 #[test]
 fn a_key_stands_for_nothing_while_it_goes_and_of_anothers_removal_nobody_knows() {
-    let (mut queue, now) = (Queue::default(), start());
+    let (mut queue, now) = (Queue::new(When::Always), start());
     let _ = queue.add(doomed("a"), now);
     let _ = queue.add(Doomed { left_at: Some(SystemTime::UNIX_EPOCH), ..doomed("b") }, now);
     for _ in 0..2 {
@@ -130,7 +171,7 @@ fn a_key_stands_for_nothing_while_it_goes_and_of_anothers_removal_nobody_knows()
 
 #[test]
 fn there_is_room_for_two_batches() {
-    let (mut queue, now) = (Queue::default(), start());
+    let (mut queue, now) = (Queue::new(When::Always), start());
     queue.allowed("a", now);
     for i in 0..KEYS_MAX {
         assert_eq!(queue.verdict("a", now), Verdict::Later);
@@ -160,7 +201,7 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #[test]
     fn every_removal_is_carried_out_once_or_refused_or_still_there(steps in vec(step(), 1..80)) {
-        let (mut queue, mut now) = (Queue::default(), start());
+        let (mut queue, mut now) = (Queue::new(When::Always), start());
         let (mut open, mut out) = (BTreeSet::new(), Vec::new());
         for step in steps {
             match step {
