@@ -37,7 +37,8 @@ impl Signer {
     pub fn prepare(&self, method: &str, path: &str, query: &[(&str, &str)], body_bytes: u64) -> Prepared {
         let time = AmzDate::new(clock::now());
         let stamp = time.to_string();
-        let headers = [("host", self.host.as_str()), ("x-amz-content-sha256", sigv4::UNSIGNED_PAYLOAD), ("x-amz-date", &stamp)];
+        let headers =
+            [("host", self.host.as_str()), ("x-amz-content-sha256", sigv4::UNSIGNED_PAYLOAD), ("x-amz-date", &stamp)];
         let pairs: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let request =
             sigv4::Request { method, path, query: &pairs, headers: &headers, payload_hash: sigv4::UNSIGNED_PAYLOAD };

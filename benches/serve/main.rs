@@ -37,7 +37,9 @@ impl Asked {
                 "--write" => asked.writes = true,
                 "--rounds" => asked.rounds = value().parse().expect("--rounds takes a number"),
                 "--scratch" => asked.scratch = value().into(),
-                option if option.starts_with('-') => panic!("{option} is unknown; there are --rounds, --scratch, --write"),
+                option if option.starts_with('-') => {
+                    panic!("{option} is unknown; there are --rounds, --scratch, --write")
+                }
                 _ => asked.words.push(word),
             }
         }
@@ -51,7 +53,8 @@ impl Asked {
 
 fn main() {
     let asked = Asked::parse(std::env::args().skip(1));
-    let home = tempfile::Builder::new().prefix("brigade-serve-").tempdir_in(&asked.scratch).expect("a scratch directory");
+    let home =
+        tempfile::Builder::new().prefix("brigade-serve-").tempdir_in(&asked.scratch).expect("a scratch directory");
     let serving = Serving::start(home.path());
     let signer = Signer::new(serving.addr);
     jobs::prepare(&signer);

@@ -34,7 +34,8 @@ impl Serving {
             .spawn()
             .expect("the program was built");
         let out = BufReader::new(child.stdout.take().expect("it was asked for"));
-        let said = out.lines().map_while(Result::ok).find_map(|line| Some(line.split_once("http://")?.1.trim().to_owned()));
+        let said =
+            out.lines().map_while(Result::ok).find_map(|line| Some(line.split_once("http://")?.1.trim().to_owned()));
         let addr = said.expect("it says where it serves").parse().expect("it says an address");
         Self { child, addr }
     }

@@ -76,7 +76,9 @@ pub fn line(job: &Job, samples: &[Sample]) -> String {
 pub fn table(jobs: &[Job], samples: &[Vec<Sample>], rounds: usize) -> String {
     let day = &date::iso8601(clock::now())[..10];
     let mut out = format!("{day}: {}; medians of {rounds} rounds.\n\n", machine::described());
-    out.push_str("| job | rate | CPU of the server | CPU of the client | peak memory of the server |\n|--|--|--|--|--|\n");
+    out.push_str(
+        "| job | rate | CPU of the server | CPU of the client | peak memory of the server |\n|--|--|--|--|--|\n",
+    );
     for (job, samples) in jobs.iter().zip(samples) {
         out.push_str(&line(job, samples));
         out.push('\n');
