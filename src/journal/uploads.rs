@@ -45,6 +45,11 @@ const SKEW_MAX: Duration = Duration::from_secs(60);
 /// How long after being asked for an upload may begin: the longest that a request is waited for.
 const BEGIN_MAX: Duration = Duration::from_secs(120);
 
+/// How often, and with what pauses, uploads whose answers were lost are looked for while another one is being asked for under
+/// the same key: five seconds.
+const LOOKS: u32 = 51;
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
 /// The memory of one mount.
 pub struct Uploads {
     log: Log,
@@ -237,7 +242,7 @@ impl Leftovers {
                 }
                 let done = match &open.upload {
                     Some(upload) => store.abort_upload(&open.key, &UploadId(upload.clone())).await.map(|()| Some(1)),
-                    None => self.abort_unnamed(store, open, state).await,
+                    None => self.abort_unnamed_in_time(store, open, state).await,
                 };
                 match done {
                     Ok(Some(count)) => {
@@ -252,6 +257,22 @@ impl Leftovers {
             }
         }
         aborted
+    }
+
+    // As below, once nobody waits for the answer to another one under this key.
+    async fn abort_unnamed_in_time(
+        &self,
+        store: &dyn Store,
+        open: &OpenUpload,
+        state: &State,
+    ) -> store::Result<Option<usize>> {
+        for _ in 1..LOOKS {
+            if let Some(aborted) = self.abort_unnamed(store, open, state).await? {
+                return Ok(Some(aborted));
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+        self.abort_unnamed(store, open, state).await
     }
 
     // An upload whose answer was lost. Of what the store lists it is one of this very key, begun when it was asked for, and

@@ -98,7 +98,7 @@ async fn what_a_mount_begins_under_the_key_of_a_lost_answer_is_not_taken_for_it(
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn while_an_upload_of_the_key_is_being_asked_for_all_are_left() {
     let bed = Bed::new();
     let (store, uploads, _) = bed.open();
@@ -116,6 +116,27 @@ async fn while_an_upload_of_the_key_is_being_asked_for_all_are_left() {
     let (_store, _uploads, leftovers) = bed.open();
     assert_eq!(leftovers.abort(&*bed.memory, &BTreeSet::new()).await, 1, "and both are settled when it is gone");
     assert_eq!(bed.left().await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_is_found_once_another_upload_of_the_key_has_its_answer() {
+    let bed = Bed::new();
+    let (store, uploads, _) = bed.open();
+    bed.memory.lose(Op::CreateUpload, 1, Lost::Answer);
+    bed.begin(&store, "k").await.unwrap_err();
+    drop((store, uploads));
+    let (_store, uploads, leftovers) = bed.open();
+    let attempt = uploads.intend("k").await;
+    let id = bed.begin(&*bed.memory, "k").await.unwrap();
+    let answered = async {
+        tokio::time::sleep(LOOK_PAUSE * 3).await;
+        uploads.begun(attempt, "k", &id).await;
+    };
+    let nothing = BTreeSet::new();
+    let (aborted, ()) = tokio::join!(leftovers.abort(&*bed.memory, &nothing), answered);
+    assert_eq!(aborted, 1);
+    let left: Vec<_> = bed.memory.list_uploads("").await.unwrap().into_iter().map(|upload| upload.id).collect();
+    assert_eq!(left, [id]);
 }
 
 #[tokio::test]
