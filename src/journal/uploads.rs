@@ -50,6 +50,16 @@ const BEGIN_MAX: Duration = Duration::from_secs(120);
 const LOOKS: u32 = 51;
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
+/// What became of looking for an upload whose answer was lost.
+enum Sought {
+    /// So many were aborted; there will be no other.
+    Settled(usize),
+    /// Somebody waits for the answer to another one under the same key: it cannot be told from that yet.
+    Unclear,
+    /// None is there, and one may still begin: a request may outlive who has sent it.
+    NotYet,
+}
+
 /// The memory of one mount.
 pub struct Uploads {
     log: Log,
@@ -241,15 +251,20 @@ impl Leftovers {
                     continue;
                 }
                 let done = match &open.upload {
-                    Some(upload) => store.abort_upload(&open.key, &UploadId(upload.clone())).await.map(|()| Some(1)),
+                    Some(upload) => {
+                        let aborted = store.abort_upload(&open.key, &UploadId(upload.clone())).await;
+                        aborted.map(|()| Sought::Settled(1))
+                    }
                     None => self.abort_unnamed_in_time(store, open, state).await,
                 };
                 match done {
-                    Ok(Some(count)) => {
+                    Ok(Sought::Settled(count)) => {
                         aborted += count;
                         uploads.complain(uploads.log.append(&Record::UploadEnded { attempt: *attempt }));
                     }
-                    Ok(None) => tracing::debug!(key = open.key, "what a crash left is looked for at the next mount"),
+                    Ok(Sought::Unclear | Sought::NotYet) => {
+                        tracing::debug!(key = open.key, "what a crash may have left is looked for at the next mount");
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "cannot abort an upload that a crash left; tried again at the next mount")
                     }
@@ -265,25 +280,25 @@ impl Leftovers {
         store: &dyn Store,
         open: &OpenUpload,
         state: &State,
-    ) -> store::Result<Option<usize>> {
+    ) -> store::Result<Sought> {
         for _ in 1..LOOKS {
-            if let Some(aborted) = self.abort_unnamed(store, open, state).await? {
-                return Ok(Some(aborted));
+            match self.abort_unnamed(store, open, state).await? {
+                Sought::Unclear => tokio::time::sleep(LOOK_PAUSE).await,
+                sought => return Ok(sought),
             }
-            tokio::time::sleep(LOOK_PAUSE).await;
         }
         self.abort_unnamed(store, open, state).await
     }
 
     // An upload whose answer was lost. Of what the store lists it is one of this very key, begun when it was asked for, and
     // without parts: nobody learnt its id. If there are more such than were asked for, somebody else's is among them, and
-    // which is not known: all are left alone. `None`: it cannot be told yet.
-    async fn abort_unnamed(&self, store: &dyn Store, open: &OpenUpload, state: &State) -> store::Result<Option<usize>> {
+    // which is not known: all are left alone.
+    async fn abort_unnamed(&self, store: &dyn Store, open: &OpenUpload, state: &State) -> store::Result<Sought> {
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(open.at_ms);
         let window = at.checked_sub(SKEW_MAX).unwrap_or(SystemTime::UNIX_EPOCH)..=at + BEGIN_MAX + SKEW_MAX;
         let listed = store.list_uploads(&open.key).await?;
         // Looked at after the listing: what a mount has begun before it was noted before that.
-        let Some(known) = self.known_of(&open.key) else { return Ok(None) };
+        let Some(known) = self.known_of(&open.key) else { return Ok(Sought::Unclear) };
         let mut found = Vec::new();
         for upload in listed {
             if upload.key != open.key || known.contains(&upload.id) || !window.contains(&upload.initiated) {
@@ -299,12 +314,15 @@ impl Leftovers {
         let asked = unnamed_of(state, &open.key).count();
         if found.len() > asked {
             tracing::warn!(key = open.key, "uploads that may be ours or not are left; see `brigade uploads list`");
-            return Ok(Some(0));
+            return Ok(Sought::Settled(0));
+        }
+        if found.is_empty() && clock::now() < at + BEGIN_MAX {
+            return Ok(Sought::NotYet);
         }
         for upload in &found {
             store.abort_upload(&upload.key, &upload.id).await?;
         }
-        Ok(Some(found.len()))
+        Ok(Sought::Settled(found.len()))
     }
 
     /// The uploads of a key whose ids mounts of this machine know, running or gone. `None` while one that runs has asked for

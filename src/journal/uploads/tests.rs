@@ -140,6 +140,23 @@ async fn what_was_lost_is_found_once_another_upload_of_the_key_has_its_answer() 
 }
 
 #[tokio::test]
+async fn what_begins_after_the_next_mount_has_looked_is_found_by_the_one_after() {
+    let bed = Bed::new();
+    let (store, uploads, _) = bed.open();
+    bed.memory.lose(Op::CreateUpload, 1, Lost::Request);
+    bed.begin(&store, "k").await.unwrap_err();
+    drop((store, uploads));
+    let (store, uploads, leftovers) = bed.open();
+    assert_eq!(leftovers.abort(&*bed.memory, &BTreeSet::new()).await, 0);
+    // The request was on its way all the time.
+    bed.begin(&*bed.memory, "k").await.unwrap();
+    drop((store, uploads));
+    let (_store, _uploads, leftovers) = bed.open();
+    assert_eq!(leftovers.abort(&*bed.memory, &BTreeSet::new()).await, 1);
+    assert_eq!(bed.left().await, [""; 0]);
+}
+
+#[tokio::test]
 async fn when_somebody_elses_may_be_among_them_all_are_left() {
     let bed = Bed::new();
     let (store, uploads, _) = bed.open();
