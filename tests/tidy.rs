@@ -61,6 +61,7 @@ const UNBOUND: &[(&str, &str, &str)] = &[
     ("src/store/layers/retry/body.rs", "Instant::now", "tokio's clock, which tests can pause"),
     ("src/fuse/pool.rs", "Instant::now", "tokio's clock, which tests can pause"),
     ("src/store/line.rs", "Instant::now", "tokio's clock, which tests can pause"),
+    ("src/store/layers/removals.rs", "Instant::now", "tokio's clock, which tests can pause"),
 ];
 
 /// What must not be written anywhere in the program, and why.

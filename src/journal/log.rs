@@ -5,6 +5,7 @@ use crate::journal::frame;
 use crate::journal::record::AttemptId;
 use crate::journal::record::DraftId;
 use crate::journal::record::Record;
+use crate::journal::record::RemovalId;
 use crate::journal::recover::State;
 use std::fs::File;
 use std::io;
@@ -25,6 +26,8 @@ const AHEAD_BYTES: u64 = 64 << 10;
 /// Bytes that are kept for the record that ends a draft. Else what is stored could not be forgotten on a full disk, and the
 /// next mount would store it once more, over what came later.
 const ENDING_BYTES: u64 = 512;
+/// Likewise for each removal: a number in a record, or a record with one number.
+const REMOVED_BYTES: u64 = 128;
 /// A log is written anew when it has grown to so many times what it was when it was last.
 const COMPACT_GROWTH: u64 = 4;
 
@@ -152,6 +155,14 @@ impl Log {
         AttemptId(inner.state.next_attempt - 1)
     }
 
+    /// A number for a new removal.
+    #[must_use]
+    pub fn next_removal(&self) -> RemovalId {
+        let mut inner = self.shared.lock();
+        inner.state.next_removal += 1;
+        RemovalId(inner.state.next_removal - 1)
+    }
+
     /// Appends a record. It survives the process from here on, and the machine from the next [`sync`](Self::sync).
     ///
     /// # Errors
@@ -162,7 +173,7 @@ impl Log {
         inner.check()?;
         let end = inner.end + bytes.len() as u64;
         let needed = end + ending_bytes(&inner.state);
-        if needed > inner.promised && !ends_a_draft(record) {
+        if needed > inner.promised && !is_ending(record) {
             inner.promised = directory::promise(&inner.file, inner.end, needed, AHEAD_BYTES)?;
         }
         inner.file.write_all_at(&bytes, inner.end)?;
@@ -234,13 +245,13 @@ impl Shared {
     }
 }
 
-// For the drafts that there are, and one that begins.
+// For the drafts and removals that there are, and one that begins.
 fn ending_bytes(state: &State) -> u64 {
-    (state.drafts.len() as u64 + 1) * ENDING_BYTES
+    (state.drafts.len() as u64 + 1) * ENDING_BYTES + state.removals.len() as u64 * REMOVED_BYTES
 }
 
-fn ends_a_draft(record: &Record) -> bool {
-    matches!(record, Record::Stored { .. } | Record::Dropped { .. })
+fn is_ending(record: &Record) -> bool {
+    matches!(record, Record::Stored { .. } | Record::Dropped { .. } | Record::Removed { .. })
 }
 
 // Appends to the file that is there, from the end of what is good in it. What the disk keeps for it beyond stays kept.

@@ -2,7 +2,7 @@
 //!
 //! [`directory`] keeps two processes apart, [`frame`] tells whole records from torn ones, [`log`] appends [`record`]s
 //! and [`recover`] says what they amount to; bytes of files are in [`data`], counted by [`limit`]. [`uploads`] is the
-//! memory of multipart uploads. Nothing here speaks to a store: whoever mounts does what the journal asks for.
+//! memory of multipart uploads, [`removals`] that of objects that are to go. Nothing here speaks to a store: whoever mounts does what the journal asks for.
 //! `docs/decisions/0002-journal.md` has the format and why it is so.
 
 pub mod data;
@@ -12,6 +12,7 @@ pub mod limit;
 pub mod log;
 pub mod record;
 pub mod recover;
+pub mod removals;
 pub mod uploads;
 
 use crate::journal::data::DataFile;
@@ -50,6 +51,10 @@ impl Journal {
     #[must_use]
     pub fn state(&self) -> State {
         self.log.state()
+    }
+
+    pub(in crate::journal) fn log(&self) -> &Log {
+        &self.log
     }
 
     /// A new draft's number and its data file, empty.

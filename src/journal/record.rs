@@ -19,6 +19,11 @@ pub struct DraftId(pub u64);
 #[serde(transparent)]
 pub struct AttemptId(pub u64);
 
+/// Names a removal within its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RemovalId(pub u64);
+
 /// Where a run of bytes of a draft is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -104,6 +109,9 @@ pub enum Record {
         draft: u64,
         /// Of attempts.
         attempt: u64,
+        /// Of removals.
+        #[serde(default)]
+        removal: u64,
     },
     /// A draft is acknowledged as it is here; it replaces what was sealed of it before.
     Sealed(Box<Sealed>),
@@ -169,5 +177,21 @@ pub enum Record {
     UploadEnded {
         /// Which asking.
         attempt: AttemptId,
+    },
+    /// An object is to be removed; whoever asked for it has been told that its name is gone.
+    Removing {
+        /// This removal.
+        removal: RemovalId,
+        /// The key.
+        key: String,
+        /// The version that was there, as far as is known.
+        etag: ETag,
+        /// Milliseconds since 1970, by this machine's clock.
+        at_ms: u64,
+    },
+    /// Removals that are over: carried out, or refused and told.
+    Removed {
+        /// Which.
+        removals: Vec<RemovalId>,
     },
 }

@@ -3,7 +3,9 @@
 use crate::journal::record::AttemptId;
 use crate::journal::record::DraftId;
 use crate::journal::record::Record;
+use crate::journal::record::RemovalId;
 use crate::journal::record::Sealed;
+use crate::wire::etag::ETag;
 use std::collections::BTreeMap;
 
 /// An upload that was asked for and has not ended.
@@ -15,6 +17,17 @@ pub struct OpenUpload {
     pub at_ms: u64,
     /// Its id; `None` if the answer never came.
     pub upload: Option<String>,
+}
+
+/// A removal that is acknowledged and perhaps not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenRemoval {
+    /// The key.
+    pub key: String,
+    /// The version that was there, as far as is known.
+    pub etag: ETag,
+    /// When it was acknowledged; milliseconds since 1970.
+    pub at_ms: u64,
 }
 
 /// A draft that is acknowledged and not stored.
@@ -37,10 +50,14 @@ pub struct State {
     pub drafts: BTreeMap<DraftId, Kept>,
     /// The uploads that have not ended.
     pub uploads: BTreeMap<AttemptId, OpenUpload>,
+    /// The removals that are not over.
+    pub removals: BTreeMap<RemovalId, OpenRemoval>,
     /// The number of the next draft.
     pub next_draft: u64,
     /// The number of the next attempt at an upload.
     pub next_attempt: u64,
+    /// The number of the next removal.
+    pub next_removal: u64,
     applied: u64,
 }
 
@@ -49,7 +66,8 @@ impl State {
     pub fn apply(&mut self, record: &Record) {
         self.applied += 1;
         match record {
-            Record::Next { draft, attempt } => {
+            Record::Next { draft, attempt, removal } => {
+                self.next_removal = self.next_removal.max(*removal);
                 self.next_draft = self.next_draft.max(*draft);
                 self.next_attempt = self.next_attempt.max(*attempt);
             }
@@ -98,6 +116,12 @@ impl State {
             Record::UploadEnded { attempt } => {
                 self.uploads.remove(attempt);
             }
+            Record::Removing { removal, key, etag, at_ms } => {
+                self.next_removal = self.next_removal.max(removal.0 + 1);
+                let open = OpenRemoval { key: key.clone(), etag: etag.clone(), at_ms: *at_ms };
+                self.removals.insert(*removal, open);
+            }
+            Record::Removed { removals } => removals.iter().for_each(|removal| drop(self.removals.remove(removal))),
         }
     }
 
@@ -112,7 +136,12 @@ impl State {
     /// The shortest log that amounts to the same.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
-        let mut out = vec![Record::Next { draft: self.next_draft, attempt: self.next_attempt }];
+        let (draft, attempt, removal) = (self.next_draft, self.next_attempt, self.next_removal);
+        let mut out = vec![Record::Next { draft, attempt, removal }];
+        for (removal, open) in &self.removals {
+            let OpenRemoval { key, etag, at_ms } = open.clone();
+            out.push(Record::Removing { removal: *removal, key, etag, at_ms });
+        }
         for (attempt, open) in &self.uploads {
             out.push(Record::UploadIntended { attempt: *attempt, key: open.key.clone(), at_ms: open.at_ms });
             if let Some(upload) = &open.upload {

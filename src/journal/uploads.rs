@@ -2,7 +2,8 @@
 //! left alone.
 //!
 //! Each mount has a slot of its own below the bucket's directory, locked while it runs. A slot that nobody has locked is
-//! a mount's that is gone: what is open in it is nobody's any more, and [`Leftovers::abort`] ends it.
+//! a mount's that is gone: what is open in it is nobody's any more, and [`Leftovers::abort`] ends it. The log of a slot
+//! has removals too ([`removals`](crate::journal::removals)).
 
 use crate::base::clock;
 use crate::journal::directory;
@@ -14,12 +15,14 @@ use crate::journal::record::AttemptId;
 use crate::journal::record::Record;
 use crate::journal::recover::OpenUpload;
 use crate::journal::recover::State;
+use crate::journal::removals;
 use crate::store;
 use crate::store::Kind;
 use crate::store::Store;
 use crate::store::UploadId;
 use crate::store::layers::noted::Attempt;
 use crate::store::layers::noted::Ledger;
+use crate::store::layers::removals::Left;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -117,6 +120,10 @@ impl Uploads {
         let (by_id, complained) = (Mutex::default(), AtomicBool::new(false));
         let uploads = Self { log, by_id, complained, slot: slot.to_owned(), _lock: directory };
         Ok((Arc::new(uploads), state))
+    }
+
+    pub(in crate::journal) fn log(&self) -> &Log {
+        &self.log
     }
 
     // One complaint is enough: the disk will not be better for the next.
@@ -225,6 +232,12 @@ impl Leftovers {
             }
             return;
         }
+    }
+
+    /// What they were asked to remove, and have not.
+    #[must_use]
+    pub fn removals(&self) -> Vec<Left> {
+        self.slots.iter().flat_map(|(slot, state)| removals::left(removals::of_slot(slot), state)).collect()
     }
 
     /// Aborts what is still there, but for those that will be gone on with, and says how many that were. One that cannot be

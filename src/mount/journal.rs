@@ -40,7 +40,8 @@ pub async fn open(plan: &Plan) -> Result<Local, Error> {
         return Ok(Local { disk: scratch.filter(|_| !plan.vfs.read_only), journal: None });
     };
     let wanted = plan.vfs.durability == Durability::Journal;
-    let left = place.exists() && log::peek(&place).is_ok_and(|state| !state.drafts.is_empty());
+    let left =
+        place.exists() && log::peek(&place).is_ok_and(|state| !state.drafts.is_empty() || !state.removals.is_empty());
     if !wanted && !left {
         if let (Some(disk), Some(dir)) = (&scratch, &plan.vfs.journal_dir) {
             disk.check().map_err(|cause| Error::Journal { dir: dir.clone(), cause })?;

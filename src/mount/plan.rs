@@ -32,7 +32,7 @@ pub struct Plan {
     pub fuse: fuse::Options,
     /// The directory of the control socket.
     pub control_dir: PathBuf,
-    /// Where uploads are remembered; nowhere if `None`.
+    /// Where uploads and removals are remembered; nowhere if `None`.
     pub state_dir: Option<PathBuf>,
     /// Bytes that the journal may take of its disk.
     pub journal_limit: u64,

@@ -1,6 +1,8 @@
 //! Builds the layers of one mount, from the store at the bottom to the file system, and takes them down again.
 
 use crate::fuse::Begin;
+use crate::journal::Journal;
+use crate::journal::removals;
 use crate::journal::uploads;
 use crate::journal::uploads::Leftovers;
 use crate::journal::uploads::Uploads;
@@ -15,7 +17,12 @@ use crate::mount::uploads::identity;
 use crate::store::Facts;
 use crate::store::Store;
 use crate::store::UploadId;
+use crate::store::layers::noted::Ledger;
 use crate::store::layers::noted::Noted;
+use crate::store::layers::removals::Gated;
+use crate::store::layers::removals::Left;
+use crate::store::layers::removals::Removals;
+use crate::store::layers::removals::When;
 use crate::store::layers::retry::Outage;
 use crate::store::layers::retry::Retry;
 use crate::store::layers::trace::Counters;
@@ -77,10 +84,15 @@ impl Stack {
         // Traced below the retries, so that each attempt is seen.
         let traced = Arc::new(Traced::new(Arc::new(client), Arc::new(Counters::default())));
         // Noted below the retries too: each attempt at an upload may leave one behind.
-        let (noted, leftovers) = remembered(traced, plan, &inheritance.known);
+        let Remembered { store: noted, slot, leftovers } = remembered(traced, plan, &inheritance.known);
         let line = Arc::new(Line::default());
         let retry = Retry::at(Arc::clone(&noted), plan.policy.clone(), Arc::clone(&line));
-        let (storing, store): (Arc<dyn Store>, Arc<dyn Store>) = (Arc::new(retry.for_storing()), Arc::new(retry));
+        let left = leftovers.as_ref().map(Leftovers::removals).unwrap_or_default();
+        let removals = put_off(Arc::new(retry.for_storing()), plan, journal.as_ref(), slot.as_ref(), left);
+        let (storing, store) = match &removals {
+            Some(removals) => (behind(removals, retry.for_storing()), behind(removals, retry)),
+            None => (Arc::new(retry.for_storing()) as Arc<dyn Store>, Arc::new(retry) as Arc<dyn Store>),
+        };
         let resumed = journal.as_deref().map(journal::resumed).unwrap_or_default();
         let cleaning = leftovers.map(|leftovers| tokio::spawn(clean_up(leftovers, resumed, Arc::clone(&store))));
         let storing = match plan.vfs.durability {
@@ -88,7 +100,7 @@ impl Stack {
             // What waits is in the journal, and lets programs go on meanwhile.
             Durability::Journal => Arc::clone(&store),
         };
-        let means = Means { storing, disk, waits: plan.policy.outage == Outage::Wait };
+        let means = Means { storing, disk, removals, waits: plan.policy.outage == Outage::Wait };
         let Inheritance { notes, known, .. } = inheritance;
         let vfs = Vfs::going_on(store, means, plan.vfs.clone(), Handle::current(), (notes, known));
         if let Some(journal) = journal {
@@ -117,28 +129,66 @@ impl Stack {
     }
 }
 
-/// The store with a memory of its uploads, and what is left of mounts that are gone. A mount without a memory is better
-/// than none.
-fn remembered(store: Arc<dyn Store>, plan: &Plan, known: &Known) -> (Arc<dyn Store>, Option<Leftovers>) {
+/// A store with a memory of its uploads.
+struct Remembered {
+    store: Arc<dyn Store>,
+    /// Where this mount notes what it has to see to; nowhere if `None`.
+    slot: Option<Arc<Uploads>>,
+    /// What is left of mounts that are gone.
+    leftovers: Option<Leftovers>,
+}
+
+/// A mount without a memory is better than none.
+fn remembered(store: Arc<dyn Store>, plan: &Plan, known: &Known) -> Remembered {
     if plan.vfs.read_only {
-        return (store, None);
+        return Remembered { store, slot: None, leftovers: None };
     }
     let Some(dir) = &plan.state_dir else {
         tracing::warn!("no home directory, so uploads are not remembered; name a directory with --state-dir");
-        return (store, None);
+        return Remembered { store, slot: None, leftovers: None };
     };
     match Uploads::open(&uploads::place(dir, &identity(&plan.source, &plan.endpoint))) {
-        Ok((ledger, mut leftovers)) => {
+        Ok((slot, mut leftovers)) => {
             for (key, upload) in known.handed.values().filter_map(|writing| writing.stream.upload()) {
                 leftovers.adopt(key, upload);
             }
-            (Arc::new(Noted::new(store, ledger)), Some(leftovers))
+            let ledger = Arc::clone(&slot) as Arc<dyn Ledger>;
+            Remembered { store: Arc::new(Noted::new(store, ledger)), slot: Some(slot), leftovers: Some(leftovers) }
         }
         Err(error) => {
             tracing::warn!(%error, "uploads are not remembered, so a crash may leave some behind; see --state-dir");
-            (store, None)
+            Remembered { store, slot: None, leftovers: None }
         }
     }
+}
+
+/// The removals that this mount puts off, and those that others have left. They are noted where files are safe when they
+/// are closed: with a journal in that.
+fn put_off(
+    store: Arc<dyn Store>,
+    plan: &Plan,
+    journal: Option<&Arc<Journal>>,
+    slot: Option<&Arc<Uploads>>,
+    mut left: Vec<Left>,
+) -> Option<Arc<Removals>> {
+    if plan.vfs.read_only {
+        return None;
+    }
+    let journaled = journal.map(|journal| (journal, removals::of_journal(journal)));
+    if let Some((journal, noted)) = &journaled {
+        left.extend(removals::left(Arc::clone(noted), &journal.state()));
+    }
+    let (intents, when) = match plan.vfs.durability {
+        Durability::Bucket => (slot.map(removals::of_slot), When::InSeries),
+        Durability::Journal => (journaled.map(|(_, noted)| noted), When::Always),
+    };
+    let removals = Removals::new(store, intents, when, Handle::current());
+    removals.adopt(left);
+    Some(removals)
+}
+
+fn behind(removals: &Arc<Removals>, store: Retry) -> Arc<dyn Store> {
+    Arc::new(Gated::new(Arc::new(store), removals))
 }
 
 async fn clean_up(leftovers: Leftovers, resumed: BTreeSet<(String, UploadId)>, store: Arc<dyn Store>) {

@@ -50,12 +50,13 @@ impl Vfs {
         self.store_attributes(&file.inode).await
     }
 
-    /// Attributes of the directory and the names in it are in the bucket when this returns; names always are.
+    /// Attributes of the directory, and the names in it and below it, are in the bucket when this returns.
     ///
     /// # Errors
     /// Why they are not.
     pub async fn fsyncdir(&self, id: InodeId) -> Result<()> {
         let directory = self.directory_to_change(id).await?;
+        self.removals_settled(&self.key_of(&directory)?).await?;
         self.store_attributes(&directory).await?;
         self.store_touched(&directory).await
     }

@@ -20,6 +20,9 @@ use std::sync::Arc;
 /// What attributes that tell of the object begin with. They are not listed, or `cp -a` would try to set them.
 const OBJECT: &str = "user.brigade.";
 
+/// What programs may do beyond their user's rights.
+const CAPABILITY: &str = "security.capability";
+
 /// Whether an attribute must be there, or must not (`setxattr(2)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
@@ -35,11 +38,13 @@ impl Vfs {
     /// The value of an extended attribute. Asks for nothing but users' own, and for those only if nobody knows them.
     ///
     /// # Errors
-    /// [`Error::NoAttribute`]; [`Error::Unsupported`] for classes that are not kept, such as access control lists.
+    /// [`Error::NoAttribute`]; [`Error::Unsupported`] for classes that are not kept, such as access control lists and
+    /// labels: `ls -l` asks for a label file by file, until it hears that there are none here.
     pub async fn getxattr(&self, id: InodeId, name: &OsStr) -> Result<Vec<u8>> {
         let inode = self.inode(id).await?;
         let name = name.to_str().ok_or(Error::NoAttribute)?;
-        if name.starts_with("security.") || name.starts_with("trusted.") {
+        // The kernel asks for it before each write, and takes "none" for an answer.
+        if name == CAPABILITY {
             return Err(Error::NoAttribute);
         }
         if !name.starts_with(xattr::USER) {

@@ -41,6 +41,9 @@ impl Vfs {
     /// # Errors
     /// What could not be stored; the process may go on then.
     pub async fn hand_over(&self) -> Result<()> {
+        if let Some(failure) = self.store_removals().await.into_iter().next() {
+            return Err(failure.error);
+        }
         for inode in self.tree.all() {
             if inode.state().deferred && inode.state().draft.is_none() {
                 self.store_attributes(&inode).await?;

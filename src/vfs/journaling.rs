@@ -34,7 +34,7 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 const FRAGMENTS_MAX: usize = 1000;
 
 /// Files on their way into the bucket at the same time.
-pub(super) const STORED_AT_ONCE: usize = 16;
+pub(super) const STORED_AT_ONCE: usize = 32;
 
 /// What came of trying to store what is sealed.
 enum Tried {

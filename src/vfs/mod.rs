@@ -37,6 +37,7 @@ pub mod options;
 pub mod plan;
 pub mod readdir;
 pub mod recovery;
+pub mod removals;
 pub mod remove;
 pub mod rename;
 pub mod rename_directory;
@@ -64,6 +65,7 @@ use crate::base::pool::Pool;
 use crate::cache::metadata::MetadataCache;
 use crate::reader;
 use crate::store::Store;
+use crate::store::layers::removals::Removals;
 use crate::vfs::attr::Attr;
 use crate::vfs::attr::Kind;
 use crate::vfs::attr::Posix;
@@ -98,6 +100,7 @@ pub struct Vfs {
     reading: Arc<reader::stream::Context>,
     /// Bounds how many sealed files are stored at the same time.
     storing: Semaphore,
+    removals: Option<Arc<Removals>>,
     waits_for_store: bool,
     /// For what happens later, if the mount is still there.
     itself: Weak<Self>,
@@ -109,6 +112,8 @@ pub struct Means {
     pub storing: Arc<dyn Store>,
     /// For what memory cannot hold, or must not be the only one to hold.
     pub disk: Option<Disk>,
+    /// Removals that programs need not wait for. The stores are behind them then.
+    pub removals: Option<Arc<Removals>>,
     /// Whether the end of the mount waits for a store that is gone, if what is to be stored is in a journal.
     pub waits: bool,
 }
@@ -129,7 +134,7 @@ impl Vfs {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, options: Options, runtime: Handle) -> Arc<Self> {
         let disk = options.journal_dir.as_deref().map(Disk::new);
-        let means = Means { storing: Arc::clone(&store), disk, waits: false };
+        let means = Means { storing: Arc::clone(&store), disk, removals: None, waits: false };
         Self::going_on(store, means, options, runtime, (&Notes::none(), &Known::default()))
     }
 
@@ -143,7 +148,7 @@ impl Vfs {
         runtime: Handle,
         (notes, known): (&Arc<Notes>, &Known),
     ) -> Arc<Self> {
-        let Means { storing, disk, waits } = means;
+        let Means { storing, disk, removals, waits } = means;
         let options = Arc::new(options);
         let pool = Pool::new(options.memory_limit);
         // A part that fills more than a quarter of the memory would leave none for the parts beside it.
@@ -160,7 +165,11 @@ impl Vfs {
         let root = options.default_attr(Kind::Directory, clock::now());
         let tree = Tree::new(key::normalize_prefix(&options.prefix), root, notes);
         let handles = inherit::take_over(&tree, notes, known);
-        Arc::new_cyclic(|itself| Self {
+        Arc::new_cyclic(|itself: &Weak<Self>| Self {
+            removals: removals.inspect(|removals| {
+                let vfs = Weak::clone(itself);
+                removals.watch(move |key| vfs.upgrade().iter().for_each(|vfs| vfs.is_back(key)));
+            }),
             itself: Weak::clone(itself),
             store,
             runtime,

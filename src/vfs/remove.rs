@@ -1,12 +1,14 @@
 //! Taking names away: unlink, rmdir, and directories that stay when their last entry goes.
 
 use crate::store::ListObjects;
+use crate::store::Listed;
 use crate::vfs::Vfs;
 use crate::vfs::attr::Kind;
 use crate::vfs::error::Error;
 use crate::vfs::error::Result;
 use crate::vfs::inode::Inode;
 use crate::vfs::inode::InodeId;
+use crate::vfs::inode::Version;
 use crate::vfs::key;
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -26,15 +28,17 @@ impl Vfs {
             return Err(Error::IsDirectory);
         }
         self.settle_borrowers(&inode).await;
-        {
+        let stored = {
             let _changing = inode.changing.lock().await;
             let key = self.tree.key(&inode).ok_or(Error::NotFound)?;
             let how = self.leave(&inode).await?;
-            let stored = {
+            let (stored, version) = {
                 let state = inode.state();
-                state.version.is_some() || state.covers
+                // What is being written may have another fate.
+                let plain = state.draft.is_none() && !state.covers;
+                (state.version.is_some() || state.covers, state.version.clone().filter(|_| plain))
             };
-            if stored && let Err(error) = self.delete_surely(&key).await {
+            if stored && let Err(error) = self.remove_stored(&key, version.as_ref()).await {
                 self.stayed(&inode, how).await;
                 self.doubt(&inode);
                 self.doubt(&directory);
@@ -43,16 +47,18 @@ impl Vfs {
             self.tree.unlink(directory.id, &name);
             self.entry_removed(&directory, &name);
             self.left(&inode, how).await;
-        }
+            stored
+        };
         self.touch_directory(&directory);
         self.tree.let_go(inode);
-        self.keep_directory(&directory).await
+        // With what was only here the bucket has lost nothing that would imply the directory.
+        if stored { self.keep_directory(&directory).await } else { Ok(()) }
     }
 
     /// Removes an empty directory.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`] also for keys that no name shows.
+    /// [`Error::NotEmpty`] also for keys that no name shows; what the store has refused to remove below it.
     pub async fn rmdir(&self, parent: InodeId, name: &OsStr) -> Result<()> {
         let (directory, name, inode) = self.existing(parent, name).await?;
         if inode.kind != Kind::Directory {
@@ -60,6 +66,7 @@ impl Vfs {
         }
         {
             let _changing = inode.changing.lock().await;
+            self.removals_settled(&self.key_of(&inode)?).await?;
             self.remove_marker(&inode).await?;
             inode.state().gone = true;
             self.tree.unlink(directory.id, &name);
@@ -83,23 +90,24 @@ impl Vfs {
     pub(super) async fn remove_marker(&self, inode: &Arc<Inode>) -> Result<()> {
         let key = self.key_of(inode)?;
         let written = self.tree.children(inode.id).iter().any(|(_, child)| child.state().draft.is_some());
-        let keys = self.first_keys(&key, 2).await?;
-        if written || keys.iter().any(|other| *other != key) {
+        let objects = self.first_objects(&key, 2).await?;
+        if written || objects.iter().any(|object| object.key != key) {
             return Err(Error::NotEmpty);
         }
-        if keys.is_empty() { Ok(()) } else { self.delete_surely(&key).await }
+        let Some(Listed { etag, size, last_modified, .. }) = objects.into_iter().next() else { return Ok(()) };
+        self.remove_visibly(&key, &Version { etag, size, last_modified }).await
     }
 
-    /// The first keys below a prefix, but for scratch objects: `wanted` of them, or all there are.
-    async fn first_keys(&self, prefix: &str, wanted: usize) -> Result<Vec<String>> {
+    /// The first objects below a prefix, but for scratch objects: `wanted` of them, or all there are.
+    async fn first_objects(&self, prefix: &str, wanted: usize) -> Result<Vec<Listed>> {
         let limit = SCRATCH_KEYS_EXPECTED + u32::try_from(wanted).unwrap_or(u32::MAX);
         let mut request = ListObjects { prefix: prefix.to_owned(), limit: Some(limit), ..ListObjects::default() };
-        let mut keys = Vec::new();
+        let mut objects = Vec::new();
         loop {
             let page = self.store.list_objects(&request).await?;
-            keys.extend(page.objects.into_iter().map(|object| object.key).filter(|key| !key::is_scratch(key)));
-            if keys.len() >= wanted || page.next.is_none() {
-                return Ok(keys);
+            objects.extend(page.objects.into_iter().filter(|object| !key::is_scratch(&object.key)));
+            if objects.len() >= wanted || page.next.is_none() {
+                return Ok(objects);
             }
             (request.continuation, request.limit) = (page.next, None);
         }
@@ -117,8 +125,8 @@ impl Vfs {
         if key.is_empty() || marker == Some(true) || (marker == Some(false) && occupied) {
             return Ok(());
         }
-        match self.first_keys(&key, 1).await?.first() {
-            Some(first) => directory.state().directory.marker = Some(*first == key),
+        match self.first_objects(&key, 1).await?.first() {
+            Some(first) => directory.state().directory.marker = Some(first.key == key),
             None => {
                 directory.state().directory.marker = Some(false);
                 self.put_marker(directory, &key).await?;

@@ -1,4 +1,5 @@
-//! Renaming: a copy inside the bucket that is checked, and only then the removal of the source.
+//! Renaming: a copy inside the bucket that is checked, and only then the removal of the source, which nobody waits for
+//! if it is noted.
 
 use crate::base::clock;
 use crate::store::ETag;
@@ -83,21 +84,28 @@ impl Vfs {
         if let Some(replaced) = &replaced {
             self.settle_borrowers(replaced).await;
         }
-        {
+        let stored = {
             let _changing = lock_both(&source, replaced.as_deref()).await;
+            let stored = {
+                let state = source.state();
+                is_directory(&source) || state.version.is_some() || state.covers
+            };
             if is_directory(&source) {
                 self.rename_directory(&from, &to, &source, replaced.as_ref(), target).await?;
             } else {
                 self.rename_file(&from, &to, &source, replaced.as_ref(), target).await?;
             }
-        }
+            stored
+        };
         source.state().attr.ctime = clock::now();
         self.touch_directory(&from.directory);
         self.touch_directory(&to.directory);
         if let Some(replaced) = replaced {
             self.tree.let_go(replaced);
         }
-        if from.directory.id == to.directory.id { Ok(()) } else { self.keep_directory(&from.directory).await }
+        // With what was only here the bucket has lost nothing that would imply the directory.
+        let is_left = stored && from.directory.id != to.directory.id;
+        if is_left { self.keep_directory(&from.directory).await } else { Ok(()) }
     }
 
     async fn rename_file(
@@ -184,7 +192,7 @@ impl Vfs {
         };
         let arrived = arrived.map_err(not_there)?;
         if let Arrived::Copied(_) = arrived
-            && let Err(error) = self.delete_surely(&key).await
+            && let Err(error) = self.remove_visibly(&key, &version).await
         {
             // Under two names, with an error, is nowhere in POSIX. What was replaced cannot be brought back.
             let alone = self.tree.child(to.directory.id, &to.name).is_none();

@@ -24,7 +24,7 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// What is not in the bucket yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pending {
-    /// Files whose contents or attributes are not all there.
+    /// Files whose contents or attributes are not all there, or whose removal is not.
     pub files: usize,
     /// Bytes that the store has not acknowledged.
     pub bytes: u64,
@@ -32,7 +32,16 @@ pub struct Pending {
     pub writers_open: usize,
 }
 
-/// A file that could not be brought into the bucket.
+/// What should have been done with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Its contents and attributes should be in the bucket.
+    Storing,
+    /// It should be there no more.
+    Removal,
+}
+
+/// A file that is not in the bucket as it should be.
 #[derive(Debug)]
 pub struct Failure {
     /// Its key.
@@ -41,14 +50,24 @@ pub struct Failure {
     pub error: Error,
     /// Bytes that are lost with it.
     pub bytes: u64,
-    /// Whether the journal has them, so that the next mount will store them.
+    /// Whether it is noted on local disk, so that the next mount will see to it.
     pub kept: bool,
+    /// What is not done.
+    pub what: What,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} ({}) is not in the bucket: {}", self.key, ByteSize(self.bytes), self.error)?;
-        if self.kept { f.write_str("; it is in the journal, and the next mount stores it") } else { Ok(()) }
+        let Self { key, error, bytes, kept, what } = self;
+        match what {
+            What::Storing => write!(f, "{key:?} ({}) is not in the bucket: {error}", ByteSize(*bytes))?,
+            What::Removal => write!(f, "{key:?} was removed and is still in the bucket: {error}")?,
+        }
+        match what {
+            _ if !kept => Ok(()),
+            What::Storing => f.write_str("; it is in the journal, and the next mount stores it"),
+            What::Removal => f.write_str("; that is noted, and the next mount removes it"),
+        }
     }
 }
 
@@ -56,7 +75,8 @@ impl Vfs {
     /// What is not in the bucket now.
     #[must_use]
     pub fn pending(&self) -> Pending {
-        let mut pending = Pending::default();
+        let removals = self.removals.as_ref().map_or(0, |removals| removals.count());
+        let mut pending = Pending { files: removals, ..Pending::default() };
         for inode in self.ahead() {
             let state = inode.state();
             pending.files += 1;
@@ -74,6 +94,7 @@ impl Vfs {
         let mut failures = self.settle(first).await;
         // What another host was faster at is beside it by now.
         failures.extend(self.settle(closed().filter(|inode| !known.contains(&inode.id)).collect()).await);
+        failures.extend(self.store_removals().await);
         failures.extend(self.store_all_touched().await);
         failures
     }
@@ -87,16 +108,18 @@ impl Vfs {
         });
         let mut failures = self.settle(whole).await;
         failures.extend(self.abort(open).await);
+        failures.extend(self.store_removals().await);
         failures.extend(self.store_all_touched().await);
         self.forget_all_unlinked().await;
         failures
     }
 
-    /// The files whose contents are not in the bucket now, as they are named when they are given up.
+    /// The files whose contents, or whose removals, are not in the bucket now, as they are named when they are given up.
     #[must_use]
     pub fn unstored(&self) -> Vec<Failure> {
         let written = self.ahead().into_iter().filter(|inode| inode.state().draft.is_some());
-        written.map(|inode| self.given_up(&inode)).collect()
+        let given_up = written.map(|inode| self.given_up(&inode));
+        given_up.chain(self.removals_unsettled(&given_up_error(""))).collect()
     }
 
     /// Gives up every file that is being written. Programs that write get an error.
@@ -125,7 +148,7 @@ impl Vfs {
                     Err(error) => break Err(error),
                 }
             };
-            done.err().map(|error| Failure { key, error, bytes, kept: has_seal(&inode) })
+            done.err().map(|error| Failure { key, error, bytes, kept: has_seal(&inode), what: What::Storing })
         });
         settled.buffer_unordered(COMMITS_AT_ONCE).collect::<Vec<_>>().await.into_iter().flatten().collect()
     }
@@ -151,14 +174,18 @@ impl Vfs {
 
     fn given_up(&self, inode: &Inode) -> Failure {
         let (key, bytes) = self.described(inode);
-        let error = store::Error::new(Op::PutObject, key.clone(), Kind::Network, "given up before it was stored");
-        Failure { key, error: error.into(), bytes, kept: has_seal(inode) }
+        let error = given_up_error(&key);
+        Failure { key, error, bytes, kept: has_seal(inode), what: What::Storing }
     }
 
     fn described(&self, inode: &Inode) -> (String, u64) {
         let size = inode.state().draft.as_ref().map_or(0, |draft| draft.size());
         (self.tree.key(inode).unwrap_or_default(), size)
     }
+}
+
+fn given_up_error(key: &str) -> Error {
+    store::Error::new(Op::PutObject, key, Kind::Network, "given up before it was stored").into()
 }
 
 fn has_seal(inode: &Inode) -> bool {

@@ -10,6 +10,7 @@ mod journal;
 mod lacking;
 mod names;
 mod patches;
+mod removals;
 mod renames;
 mod rounds;
 mod unlinked;

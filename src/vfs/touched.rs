@@ -14,6 +14,7 @@ use crate::vfs::headers::KnownHeaders;
 use crate::vfs::inode::Inode;
 use crate::vfs::inode::State;
 use crate::vfs::shutdown::Failure;
+use crate::vfs::shutdown::What;
 use crate::vfs::xattr;
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -124,7 +125,8 @@ impl Vfs {
         let touched = self.tree.all().into_iter().filter(|inode| inode.state().directory.touched);
         let stored = stream::iter(touched.collect::<Vec<_>>()).map(|directory: Arc<Inode>| async move {
             let error = self.store_touched(&directory).await.err()?;
-            Some(Failure { key: self.tree.key(&directory).unwrap_or_default(), error, bytes: 0, kept: false })
+            let key = self.tree.key(&directory).unwrap_or_default();
+            Some(Failure { key, error, bytes: 0, kept: false, what: What::Storing })
         });
         stored.buffer_unordered(STORED_AT_ONCE).collect::<Vec<_>>().await.into_iter().flatten().collect()
     }

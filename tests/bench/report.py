@@ -45,7 +45,7 @@ def not_first(jobs, results, delayed):
         ours = medians(results.get((job.name, "brigade"), []))
         for tool in TOOLS:
             theirs = medians(results.get((job.name, tool), []))
-            if tool == "brigade" or theirs is None:
+            if tool.startswith("brigade") or theirs is None:
                 continue
             time = theirs["stored"]
             if not delayed:

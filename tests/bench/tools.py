@@ -1,6 +1,7 @@
 """The mounts that are compared: how each is started, which processes serve it, when what it took is stored, how it
 ends."""
 
+import glob
 import json
 import os
 import shutil
@@ -139,8 +140,34 @@ class Brigade(Mount):
         reach = ["--endpoint-url", self.server.endpoint]
         return [self.program, "mount", "-f", source, self.dir, *reach, *self.options]
 
+    def wait_stored(self):
+        # What is removed is acknowledged a moment before it is gone.
+        directory = os.open(self.dir, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+        return time.monotonic()
+
     def unmount_command(self):
         return [self.program, "umount", self.dir]
+
+
+class BrigadeJournal(Brigade):
+    """The same program, which acknowledges what is on local disk."""
+
+    tool = "brigade-journal"
+    delay_seconds = 1.0
+
+    def command(self):
+        self.journal = os.path.join(self.home, "journal")
+        return [*super().command(), "--durability", "journal", "--journal-dir", self.journal]
+
+    def wait_stored(self):
+        # Each file that waits has its bytes there, and they go when it is stored.
+        while glob.glob(os.path.join(self.journal, "*", "data-*")):
+            time.sleep(0.02)
+        return super().wait_stored()
 
 
 class S3fs(Mount):
@@ -200,7 +227,7 @@ class Rclone(Mount):
             return json.load(answer)
 
 
-TOOLS = {kind.tool: kind for kind in (Brigade, S3fs, Rclone)}
+TOOLS = {kind.tool: kind for kind in (Brigade, BrigadeJournal, S3fs, Rclone)}
 
 
 def bucket(tool):

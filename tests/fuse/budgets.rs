@@ -6,6 +6,7 @@ use crate::backend::BUCKET;
 use crate::backend::Backend;
 use crate::files::noise;
 use crate::mounted::MountedBucket;
+use brigade::base::clock;
 use brigade::http::Origin;
 use brigade::server::Traffic;
 use brigade::store::Condition;
@@ -27,6 +28,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -114,6 +116,10 @@ fn within(spent: &Spent, requests: u64) {
     assert!(all > 0, "nothing was counted");
 }
 
+fn requests(spent: &Spent, operation: &str) -> u64 {
+    spent.get(operation).map_or(0, |traffic| traffic.requests)
+}
+
 /// A listing, as `ls` asks for it.
 fn listed(dir: &'static str) -> impl FnOnce(&Path) {
     move |mnt| assert!(fs::read_dir(mnt.join(dir)).unwrap().count() > 0)
@@ -153,6 +159,27 @@ fn a_file_is_removed_with_two() {
     let shop = Shop::with(&["dir/other", "dir/file", "top"]);
     within(&shop.spent(nothing, |mnt| fs::remove_file(mnt.join("top")).unwrap()), 2);
     within(&shop.spent(listed("dir"), |mnt| fs::remove_file(mnt.join("dir/file")).unwrap()), 2);
+}
+
+#[test]
+fn two_thousand_files_are_removed_by_a_few_requests() {
+    let (shop, home) = (Shop::new(), TempDir::new().unwrap());
+    let tree = home.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    (0..2000).for_each(|number| fs::write(tree.join(number.to_string()), "x").unwrap());
+    let mounted = shop.mount();
+    run("cp", &["-r"], &[&tree, mounted.path()]);
+    mounted.unmount();
+    let mut took = Duration::ZERO;
+    let spent = shop.spent(nothing, |mnt| {
+        let begun = clock::monotonic();
+        run("rm", &["-r"], &[&mnt.join("tree")]);
+        took = begun.elapsed();
+    });
+    // What begins the series, the directory, two full batches, and for each pause of two milliseconds two more.
+    let removing: u64 = ["DeleteObject", "DeleteObjects"].iter().map(|op| requests(&spent, op)).sum();
+    assert!(u128::from(removing) <= 24 + took.as_millis(), "{removing} requests in {took:?}: {spent:#?}");
+    assert!(shop.runtime.block_on(shop.store.head_object("tree/7")).is_err());
 }
 
 #[test]

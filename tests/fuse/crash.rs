@@ -207,6 +207,59 @@ fn killed_mounts(killed: Killed, durability: &[&str]) {
     seen.mounted_uploads_are_gone();
 }
 
+#[test]
+fn a_killed_mount_undoes_no_removal_that_was_acknowledged() {
+    for durability in [BUCKET_DURABILITY, JOURNAL_DURABILITY] {
+        killed_removals(Killed::Mount, durability);
+    }
+}
+
+#[test]
+fn a_killed_worker_undoes_no_removal_that_was_acknowledged() {
+    for durability in [BUCKET_DURABILITY, JOURNAL_DURABILITY] {
+        killed_removals(Killed::Worker, durability);
+    }
+}
+
+/// Files that are removed, or renamed, in turn.
+const REMOVED: usize = 300;
+
+fn killed_removals(killed: Killed, durability: &[&str]) {
+    let seed = seed();
+    let mut seen = Seen::new(durability);
+    (0..REMOVED).for_each(|nth| fs::write(seen.mounted.join(&format!("f{nth}")), nth.to_string()).unwrap());
+    // In the bucket, also with a journal.
+    seen = seen.mounted_after_unmount();
+    let (dir, (tell, told)) = (seen.mounted.path().to_owned(), mpsc::channel());
+    let removing = thread::spawn(move || {
+        let remove = |nth: &usize| {
+            let from = dir.join(format!("f{nth}"));
+            let done = if nth.is_multiple_of(2) {
+                fs::remove_file(from)
+            } else {
+                fs::rename(from, dir.join(format!("r{nth}")))
+            };
+            done.is_err() || tell.send(*nth).is_err()
+        };
+        (0..REMOVED).find(remove).unwrap_or(REMOVED)
+    });
+    let mut acknowledged: Vec<_> = told.iter().take(usize::try_from(3 + seed % 150).unwrap()).collect();
+    killed.kill(&mut seen.mounted, told, &mut acknowledged);
+    let tried = removing.join().unwrap();
+    if killed == Killed::Mount {
+        seen = seen.mounted_again();
+    }
+    for _ in 0..2 {
+        let read = |name: String| fs::read_to_string(seen.mounted.join(&name)).ok();
+        for nth in (0..REMOVED).filter(|nth| *nth != tried) {
+            let whole = Some(nth.to_string());
+            let want = if acknowledged.contains(&nth) { (None, whole.filter(|_| nth % 2 == 1)) } else { (whole, None) };
+            assert_eq!((read(format!("f{nth}")), read(format!("r{nth}"))), want, "{nth} of {acknowledged:?}");
+        }
+        seen = seen.mounted_after_unmount();
+    }
+}
+
 /// The backend as a process of its own.
 struct Served(Child);
 

@@ -241,6 +241,19 @@ async fn a_listing_that_tells_of_no_extended_attributes_is_believed() {
 }
 
 #[tokio::test]
+async fn who_asks_for_labels_file_by_file_hears_that_there_are_none_here() {
+    let mounted = Mounted::new();
+    mounted.write("f", b"x").await.unwrap();
+    let id = mounted.inode("f").await.unwrap();
+    for name in ["security.selinux", "security.ima", "trusted.x", "system.posix_acl_access"] {
+        let answered = mounted.vfs.getxattr(id, OsStr::new(name)).await;
+        assert!(matches!(answered, Err(Error::Unsupported(_))), "{name}: {answered:?}");
+    }
+    let answered = mounted.vfs.getxattr(id, OsStr::new("security.capability")).await;
+    assert!(matches!(answered, Err(Error::NoAttribute)), "the kernel asks at each write: {answered:?}");
+}
+
+#[tokio::test]
 async fn extended_attributes_are_refused_as_linux_does() {
     let mounted = Mounted::new();
     mounted.write("f", b"x").await.unwrap();

@@ -1,5 +1,5 @@
-//! `--durability journal`: random operations, a store that fails, and a crash at any point. What was acknowledged is there
-//! after it, and nothing else.
+//! Random operations, a store that fails, and a crash at any point. What was acknowledged is there after it, and nothing
+//! else: with `--durability journal` what was written and removed, and in either case what was removed and renamed.
 
 use super::harness::BOTH;
 use super::harness::Mounted;
@@ -7,9 +7,12 @@ use super::journal::Bed;
 use super::journal::pattern;
 use crate::store::Facts;
 use crate::store::Op;
+use crate::store::layers::removals::queue;
 use crate::store::memory::Lost;
 use crate::store::memory::Memory;
+use crate::vfs::Durability;
 use crate::vfs::Error;
+use crate::vfs::inode::InodeId;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use std::collections::BTreeMap;
@@ -172,5 +175,97 @@ proptest! {
         }
         prop_assert_eq!(keys, Vec::<String>::new(), "nothing else is there");
         prop_assert_eq!((bed.store.uploads_open(), bed.data_files()), (0, 0));
+    }
+}
+
+/// What is done with whole files of a few contents: the same bytes once more have the same tag.
+#[derive(Clone, Debug)]
+enum Whole {
+    Write(u8, u8),
+    Unlink(u8),
+    Rename(u8, u8),
+    /// Enough for what was put off to go out.
+    Wait,
+    Sync,
+    Lose(bool),
+}
+
+fn whole() -> impl Strategy<Value = Whole> {
+    prop_oneof![
+        4 => (0..4u8, 0..2u8).prop_map(|(file, bytes)| Whole::Write(file, bytes)),
+        4 => (0..4u8).prop_map(Whole::Unlink),
+        3 => (0..4u8, 0..4u8).prop_map(|(from, to)| Whole::Rename(from, to)),
+        1 => Just(Whole::Wait),
+        1 => Just(Whole::Sync),
+        1 => any::<bool>().prop_map(Whole::Lose),
+    ]
+}
+
+async fn live(mounted: &Mounted, steps: Vec<Whole>, model: &mut BTreeMap<String, u8>) -> Result<(), TestCaseError> {
+    // Its removal is what the others may be put off for.
+    mounted.write("first", b"first").await.unwrap();
+    let _ = mounted.vfs.drain().await;
+    mounted.unlink("first").await.unwrap();
+    // Who waits for a removal hears of what is lost; what fails changes nothing.
+    let mut loses = false;
+    for step in steps {
+        match step {
+            Whole::Write(file, bytes) => {
+                let written = mounted.write(&name(file), &[bytes]).await;
+                prop_assert!(written.is_ok() || loses && !model.contains_key(&name(file)), "{written:?}");
+                if written.is_ok() {
+                    model.insert(name(file), bytes);
+                }
+            }
+            Whole::Unlink(file) => {
+                let removed = mounted.unlink(&name(file)).await;
+                prop_assert!(loses || removed.is_ok() == model.contains_key(&name(file)), "{removed:?}");
+                if removed.is_ok() {
+                    prop_assert!(model.remove(&name(file)).is_some());
+                }
+            }
+            Whole::Rename(from, to) => {
+                let renamed = mounted.rename(&name(from), &name(to)).await;
+                prop_assert!(loses || renamed.is_ok() == model.contains_key(&name(from)), "{renamed:?}");
+                if renamed.is_ok() {
+                    let moved = model.remove(&name(from));
+                    prop_assert!(moved.is_some());
+                    model.extend(moved.map(|bytes| (name(to), bytes)));
+                }
+            }
+            Whole::Wait => tokio::time::sleep(queue::GATHER).await,
+            Whole::Sync => prop_assert!(mounted.vfs.fsyncdir(InodeId::ROOT).await.is_ok() || loses),
+            Whole::Lose(answer) => {
+                let lost = if answer { Lost::Answer } else { Lost::Request };
+                mounted.store.lose(Op::DeleteObjects, 1, lost);
+                loses = true;
+            }
+        }
+        if let Ok(listed) = mounted.list("").await {
+            prop_assert!(listed.keys().eq(model.keys()), "{listed:?} {model:?}");
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases() / 2, ..ProptestConfig::default() })]
+    #[test]
+    fn what_was_removed_stays_removed_after_every_crash_and_nothing_else_goes(
+        lives in proptest::collection::vec(proptest::collection::vec(whole(), 1..12), 1..4), journal in any::<bool>(),
+    ) {
+        let durability = if journal { Durability::Journal } else { Durability::Bucket };
+        let (mut bed, mut model) = (Bed::new(), BTreeMap::new());
+        for steps in lives {
+            model = bed.live_as(durability, |mounted| async move {
+                let mut model = model;
+                live(&mounted, steps, &mut model).await.map(|()| model)
+            })?;
+            bed.store.lose_nothing();
+        }
+        prop_assert_eq!(bed.recover(), Vec::<String>::new());
+        let found = bed.store.keys().into_iter().map(|key| (key.clone(), bed.bytes(&key).unwrap()));
+        let want = model.into_iter().map(|(key, bytes)| (key, vec![bytes]));
+        prop_assert_eq!(found.collect::<Vec<_>>(), want.collect::<Vec<_>>());
     }
 }

@@ -12,8 +12,12 @@ use crate::base::bytesize::MIB;
 use crate::journal::Journal;
 use crate::journal::directory::Directory;
 use crate::journal::limit::Limit;
+use crate::journal::removals;
 use crate::store::Op;
 use crate::store::Store;
+use crate::store::layers::removals::Gated;
+use crate::store::layers::removals::Removals;
+use crate::store::layers::removals::When;
 use crate::store::memory::Lost;
 use crate::store::memory::Memory;
 use crate::vfs::Durability;
@@ -31,6 +35,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 
 /// A bucket, and the local disk of mounts that follow each other.
 pub(super) struct Bed {
@@ -54,18 +59,22 @@ impl Bed {
         self.live_as(Durability::Journal, work)
     }
 
-    fn live_as<F: Future>(&mut self, durability: Durability, work: impl FnOnce(Mounted) -> F) -> F::Output {
+    pub fn live_as<F: Future>(&mut self, durability: Durability, work: impl FnOnce(Mounted) -> F) -> F::Output {
         let place = self.journal_of(self.lives);
         self.lives += 1;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let done = runtime.block_on(async {
             let journal = Arc::new(Journal::open(Directory::open(&place).unwrap()).unwrap());
             let disk = Disk::journal(Arc::clone(&journal), Limit::new(self.limit));
-            let shared: Arc<dyn Store> = self.store.clone();
+            let noted = removals::of_journal(&journal);
+            let removals = Removals::new(self.store.clone(), Some(Arc::clone(&noted)), When::Always, Handle::current());
+            removals.adopt(removals::left(noted, &journal.state()));
+            let shared: Arc<dyn Store> = Arc::new(Gated::new(self.store.clone(), &removals));
             let options = Options { durability, memory_limit: 24 * MIB, ..Options::default() };
-            let means = Means { storing: Arc::clone(&shared), disk: Some(disk), waits: false };
+            let means =
+                Means { storing: Arc::clone(&shared), disk: Some(disk), removals: Some(removals), waits: false };
             let (notes, known) = (Notes::none(), Known::default());
-            let vfs = Vfs::going_on(shared, means, options, tokio::runtime::Handle::current(), (&notes, &known));
+            let vfs = Vfs::going_on(shared, means, options, Handle::current(), (&notes, &known));
             vfs.recover(&journal).await;
             work(Mounted { store: Arc::clone(&self.store), vfs }).await
         });

@@ -35,7 +35,7 @@ impl Document for ListBuckets {
         let root = Element::parse(document, Self::ROOT)?;
         let owner = root.child("Owner").map(Owner::read).unwrap_or_default();
         let all = root.child("Buckets").map(|list| list.children.as_slice()).unwrap_or_default();
-        let bucket = |element: &Element| {
+        let bucket = |element: &Element<'_>| {
             let created = date::parse(element.required("CreationDate")?).ok_or(Error::Invalid("CreationDate"))?;
             Ok(Bucket { name: element.required("Name")?.to_owned(), created })
         };

@@ -69,7 +69,7 @@ impl Document for DeleteResult {
     fn parse(document: &[u8]) -> Result<Self> {
         let root = Element::parse(document, Self::ROOT)?;
         let deleted = root.all("Deleted").map(|element| Ok(element.required("Key")?.to_owned()));
-        let error = |element: &Element| {
+        let error = |element: &Element<'_>| {
             let text = |name| element.text(name).unwrap_or_default().to_owned();
             let code = element.filled("Code").ok_or(Error::Missing("Code"))?;
             Ok(DeleteError { key: element.required("Key")?.to_owned(), code, message: text("Message") })

@@ -34,15 +34,15 @@ impl Document for ErrorDocument {
         let root = Element::parse(document, Self::ROOT)?;
         let mut error = Self { code: root.required("Code")?.trim().to_owned(), ..Self::default() };
         for child in root.children {
-            match child.name.as_str() {
+            match &*child.name {
                 "Code" => {}
-                "Message" => error.message = child.text,
-                "Resource" => error.resource = Some(child.text),
-                "RequestId" => error.request_id = Some(child.text),
-                "HostId" => error.host_id = Some(child.text),
-                "Region" => error.region = Some(child.text),
+                "Message" => error.message = child.text.into_owned(),
+                "Resource" => error.resource = Some(child.text.into_owned()),
+                "RequestId" => error.request_id = Some(child.text.into_owned()),
+                "HostId" => error.host_id = Some(child.text.into_owned()),
+                "Region" => error.region = Some(child.text.into_owned()),
                 // What is no name could not be written again.
-                name if is_name(name) => error.details.push((child.name, child.text)),
+                name if is_name(name) => error.details.push((child.name.into_owned(), child.text.into_owned())),
                 _ => {}
             }
         }

@@ -167,14 +167,14 @@ impl Encoding {
 }
 
 impl Paging {
-    fn read_v1(root: &Element, encoding: Encoding) -> Result<Self> {
+    fn read_v1(root: &Element<'_>, encoding: Encoding) -> Result<Self> {
         Ok(Self::V1 {
             marker: encoding.decode("Marker", root.text("Marker").unwrap_or_default())?,
             next_marker: encoding.decode_if("NextMarker", root.filled("NextMarker"))?,
         })
     }
 
-    fn read_v2(root: &Element, encoding: Encoding) -> Result<Self> {
+    fn read_v2(root: &Element<'_>, encoding: Encoding) -> Result<Self> {
         Ok(Self::V2 {
             continuation_token: root.filled("ContinuationToken"),
             next_continuation_token: root.filled("NextContinuationToken"),
@@ -200,7 +200,7 @@ impl Paging {
 }
 
 impl Content {
-    fn read(element: &Element, encoding: Encoding) -> Result<Self> {
+    fn read(element: &Element<'_>, encoding: Encoding) -> Result<Self> {
         let last_modified = date::parse(element.required("LastModified")?).ok_or(Error::Invalid("LastModified"))?;
         Ok(Self {
             key: encoding.decode("Key", element.required("Key")?)?,
@@ -239,11 +239,10 @@ fn metadata_fits(metadata: &BTreeMap<String, String>) -> bool {
     metadata.iter().all(|(name, value)| is_name(&format!("{METADATA_PREFIX}{name}")) && can_carry(value))
 }
 
-fn read_metadata(element: &Element) -> BTreeMap<String, String> {
-    let user = |child: &Element| {
-        let name = child.name.to_ascii_lowercase();
-        let name = name.strip_prefix(&METADATA_PREFIX.to_ascii_lowercase())?;
-        Some((name.to_owned(), child.text.clone()))
+fn read_metadata(element: &Element<'_>) -> BTreeMap<String, String> {
+    let user = |child: &Element<'_>| {
+        let (prefix, name) = child.name.split_at_checked(METADATA_PREFIX.len())?;
+        prefix.eq_ignore_ascii_case(METADATA_PREFIX).then(|| (name.to_ascii_lowercase(), child.text.to_string()))
     };
     element.children.iter().filter_map(user).collect()
 }

@@ -110,7 +110,7 @@ pub fn root_name(document: &[u8]) -> Result<String> {
 }
 
 impl Owner {
-    fn read(element: &tree::Element) -> Self {
+    fn read(element: &tree::Element<'_>) -> Self {
         let text = |name| element.text(name).unwrap_or_default().to_owned();
         Self { id: text("ID"), display_name: text("DisplayName") }
     }
@@ -123,15 +123,15 @@ impl Owner {
     }
 }
 
-fn read_checksums(element: &tree::Element) -> Checksums {
-    let named = |child: &tree::Element| {
+fn read_checksums(element: &tree::Element<'_>) -> Checksums {
+    let named = |child: &tree::Element<'_>| {
         let algorithm =
             child.name.strip_prefix("Checksum").filter(|rest| !matches!(*rest, "" | "Type" | "Algorithm"))?;
         // What is no name could not be written again.
         if !out::is_name(&child.name) {
             return None;
         }
-        Some((algorithm.to_owned(), child.text.clone()))
+        Some((algorithm.to_owned(), child.text.to_string()))
     };
     element.children.iter().filter_map(named).collect()
 }

@@ -67,7 +67,7 @@ impl Document for CompleteRequest {
 
     fn parse(document: &[u8]) -> Result<Self> {
         let root = Element::parse(document, Self::ROOT)?;
-        let part = |element: &Element| {
+        let part = |element: &Element<'_>| {
             let etag = ETag::new(&element.filled("ETag").ok_or(Error::Missing("ETag"))?);
             Ok(CompletePart { number: element.number("PartNumber")?, etag, checksums: read_checksums(element) })
         };
@@ -222,7 +222,7 @@ impl Document for ListParts {
 }
 
 impl StoredPart {
-    fn read(element: &Element) -> Result<Self> {
+    fn read(element: &Element<'_>) -> Result<Self> {
         let last_modified = match element.filled("LastModified") {
             Some(text) => Some(date::parse(&text).ok_or(Error::Invalid("LastModified"))?),
             None => None,

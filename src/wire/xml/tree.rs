@@ -1,11 +1,16 @@
 //! A document as a small tree of elements, bounded in depth and number. Attributes and namespaces are dropped.
+//!
+//! Names and texts are pieces of the document, wherever nothing in them is escaped: a page of a listing has ten
+//! thousand of each.
 
 use crate::wire::xml::Error;
 use crate::wire::xml::Result;
 use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::BytesRef;
+use quick_xml::events::BytesStart;
 use quick_xml::events::Event;
+use std::borrow::Cow;
 
 /// S3's documents are five deep at most.
 const DEPTH_MAX: usize = 16;
@@ -14,17 +19,25 @@ const ELEMENTS_MAX: usize = 200_000;
 
 /// An element: its local name, its own text, its children in order.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Element {
-    pub name: String,
-    pub text: String,
+pub(super) struct Element<'d> {
+    pub name: Cow<'d, str>,
+    pub text: Cow<'d, str>,
     pub children: Vec<Self>,
 }
 
-impl Element {
+impl<'d> Element<'d> {
     /// Reads a document whose root has the local name `expected`.
-    pub fn parse(document: &[u8], expected: &'static str) -> Result<Self> {
+    pub fn parse(document: &'d [u8], expected: &'static str) -> Result<Self> {
         let root = parse(document)?;
-        if root.name == expected { Ok(root) } else { Err(Error::Unexpected { expected, found: root.name }) }
+        if root.name == expected {
+            Ok(root)
+        } else {
+            Err(Error::Unexpected { expected, found: root.name.into_owned() })
+        }
+    }
+
+    fn new(name: Cow<'d, str>) -> Self {
+        Self { name, ..Self::default() }
     }
 
     /// The first child of a name.
@@ -39,7 +52,7 @@ impl Element {
 
     /// The text of the first child of a name.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.child(name).map(|child| child.text.as_str())
+        self.child(name).map(|child| &*child.text)
     }
 
     /// The text of a child, if it is there and not empty.
@@ -95,9 +108,10 @@ pub(super) fn root_name(document: &[u8]) -> Result<String> {
 }
 
 /// Reads a whole document.
-fn parse(document: &[u8]) -> Result<Element> {
-    let mut reader = Reader::from_str(as_text(document)?);
-    let mut open: Vec<Element> = Vec::new();
+fn parse(document: &[u8]) -> Result<Element<'_>> {
+    let document = as_text(document)?;
+    let mut reader = Reader::from_str(document);
+    let mut open: Vec<Element<'_>> = Vec::new();
     let mut elements = 0;
     loop {
         let event = reader.read_event().map_err(malformed)?;
@@ -108,24 +122,24 @@ fn parse(document: &[u8]) -> Result<Element> {
             }
             Event::Start(start) => {
                 elements += 1;
-                open.push(Element { name: start.local_name().as_ref().to_owned(), ..Element::default() });
+                open.push(Element::new(name(document, reader.buffer_position(), ">", &start)));
                 None
             }
             Event::Empty(start) => {
                 elements += 1;
-                Some(Element { name: start.local_name().as_ref().to_owned(), ..Element::default() })
+                Some(Element::new(name(document, reader.buffer_position(), "/>", &start)))
             }
             Event::End(_) => open.pop(),
             Event::Text(text) => {
-                push_text(&mut open, &text.xml10_content())?;
+                push_text(&mut open, text.xml10_content())?;
                 None
             }
             Event::CData(text) => {
-                push_text(&mut open, &text.xml10_content())?;
+                push_text(&mut open, text.xml10_content())?;
                 None
             }
             Event::GeneralRef(reference) => {
-                push_text(&mut open, resolve(&reference)?.encode_utf8(&mut [0; 4]))?;
+                push_text(&mut open, resolve(&reference)?.to_string().into())?;
                 None
             }
             // Entities of a document type could grow without bound, and no store sends one.
@@ -142,9 +156,23 @@ fn parse(document: &[u8]) -> Result<Element> {
     }
 }
 
-fn push_text(open: &mut [Element], text: &str) -> Result<()> {
+/// The local name of an element whose tag ends at `end` with `close`, as a piece of the document. The reader has it too,
+/// but lends it no longer than its event.
+fn name<'d>(document: &'d str, end: u64, close: &str, start: &BytesStart<'_>) -> Cow<'d, str> {
+    let local = start.local_name();
+    let local = local.as_ref();
+    let whole = start.name();
+    let find = || {
+        let end = usize::try_from(end).ok()?.checked_sub(close.len() + start.len())? + whole.as_ref().len();
+        document.get(end.checked_sub(local.len())?..end).filter(|found| *found == local)
+    };
+    find().map_or_else(|| Cow::Owned(local.to_owned()), Cow::Borrowed)
+}
+
+fn push_text<'d>(open: &mut [Element<'d>], text: Cow<'d, str>) -> Result<()> {
     match open.last_mut() {
-        Some(element) => element.text.push_str(text),
+        Some(element) if element.text.is_empty() => element.text = text,
+        Some(element) => element.text.to_mut().push_str(&text),
         // Long work is answered with spaces before the document, to keep the connection alive.
         None if text.trim_start_matches('\u{feff}').trim().is_empty() => {}
         None => return Err(Error::Malformed("text stands outside of the document".into())),

@@ -111,7 +111,7 @@ impl Document for ListUploads {
 }
 
 impl Upload {
-    fn read(element: &Element, encoding: Encoding) -> Result<Self> {
+    fn read(element: &Element<'_>, encoding: Encoding) -> Result<Self> {
         Ok(Self {
             key: encoding.decode("Key", element.required("Key")?)?,
             upload_id: element.required("UploadId")?.to_owned(),
