@@ -61,6 +61,7 @@ pub use shutdown::Pending;
 
 use crate::base::clock;
 use crate::base::pool::Pool;
+use crate::cache::blocks::BlockCache;
 use crate::cache::metadata::MetadataCache;
 use crate::reader;
 use crate::store::Store;
@@ -103,12 +104,14 @@ pub struct Vfs {
     itself: Weak<Self>,
 }
 
-/// What files are written with.
+/// What files are written and read with.
 pub struct Means {
     /// The same bucket, perhaps with another patience.
     pub storing: Arc<dyn Store>,
     /// For what memory cannot hold, or must not be the only one to hold.
     pub disk: Option<Disk>,
+    /// What was read before, on local disk.
+    pub cache: Option<Arc<BlockCache>>,
     /// Whether the end of the mount waits for a store that is gone, if what is to be stored is in a journal.
     pub waits: bool,
 }
@@ -129,7 +132,7 @@ impl Vfs {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, options: Options, runtime: Handle) -> Arc<Self> {
         let disk = options.journal_dir.as_deref().map(Disk::new);
-        let means = Means { storing: Arc::clone(&store), disk, waits: false };
+        let means = Means { storing: Arc::clone(&store), disk, cache: None, waits: false };
         Self::going_on(store, means, options, runtime, (&Notes::none(), &Known::default()))
     }
 
@@ -143,7 +146,7 @@ impl Vfs {
         runtime: Handle,
         (notes, known): (&Arc<Notes>, &Known),
     ) -> Arc<Self> {
-        let Means { storing, disk, waits } = means;
+        let Means { storing, disk, cache, waits } = means;
         let options = Arc::new(options);
         let pool = Pool::new(options.memory_limit);
         // A part that fills more than a quarter of the memory would leave none for the parts beside it.
@@ -156,7 +159,7 @@ impl Vfs {
             in_flight_max: options.upload_concurrency,
             disk,
         });
-        let reading = reader::stream::Context::new(Arc::clone(&store), pool, runtime.clone());
+        let reading = reader::stream::Context::new(Arc::clone(&store), pool, runtime.clone(), cache);
         let root = options.default_attr(Kind::Directory, clock::now());
         let tree = Tree::new(key::normalize_prefix(&options.prefix), root, notes);
         let handles = inherit::take_over(&tree, notes, known);

@@ -63,7 +63,7 @@ impl Bed {
             let disk = Disk::journal(Arc::clone(&journal), Limit::new(self.limit));
             let shared: Arc<dyn Store> = self.store.clone();
             let options = Options { durability, memory_limit: 24 * MIB, ..Options::default() };
-            let means = Means { storing: Arc::clone(&shared), disk: Some(disk), waits: false };
+            let means = Means { storing: Arc::clone(&shared), disk: Some(disk), cache: None, waits: false };
             let (notes, known) = (Notes::none(), Known::default());
             let vfs = Vfs::going_on(shared, means, options, tokio::runtime::Handle::current(), (&notes, &known));
             vfs.recover(&journal).await;
