@@ -25,8 +25,8 @@ pub enum Job {
     },
     /// Note that a version was used.
     Used(VersionId),
-    /// Remove a version that is damaged.
-    Remove(VersionId),
+    /// Give the room of a damaged block back.
+    Discard(VersionId, u64),
     /// Nothing any more.
     End,
 }
@@ -37,18 +37,19 @@ pub fn run(shared: &Shared, jobs: &Receiver<Job>, lock: Lock) {
     shared.index().found_all(&found);
     drop(found);
     // The limit may be lower than it was.
-    while let Some(eviction) = shared.index().shrink() {
+    while let Some(eviction) = shared.shrink() {
         perform(shared, eviction);
     }
     for job in jobs {
         match job {
             Job::Keep { id, size, block, pieces } => keep(shared, (&id, size, block), &pieces),
             Job::Used(id) => shared.files.touch(&id, clock::now()),
-            Job::Remove(id) => {
-                // Blocks that were on their way may have come after it was forgotten.
-                shared.index().forget(&id);
-                shared.files.remove(&id);
+            // Unless it was written again before.
+            Job::Discard(id, block) if shared.index().sum(&id, block).is_none() => {
+                let eviction = shared.index().discarded(&id, block);
+                perform(shared, eviction);
             }
+            Job::Discard(..) => {}
             Job::End => break,
         }
     }
@@ -95,7 +96,12 @@ fn perform(shared: &Shared, eviction: Eviction) {
     }
 }
 
+// The index is not locked while files are changed.
 impl Shared {
+    fn shrink(&self) -> Option<Eviction> {
+        self.index().shrink()
+    }
+
     fn make_room(&self, id: &VersionId, size: u64, block: u64) -> Option<Eviction> {
         self.index().make_room(id, size, block)
     }

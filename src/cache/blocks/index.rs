@@ -201,7 +201,29 @@ impl Index {
         self.touched.pop(&(*id, block));
     }
 
-    /// A version is not on the disk any more, or should not be.
+    /// A block is not what it was.
+    pub fn lost(&mut self, id: &VersionId, block: u64) {
+        let at = (*id, block / SPAN_BLOCKS);
+        let Some(Span(sums)) = self.spans.peek_mut(&at) else { return };
+        if sums.get_mut(in_span(block)).is_none_or(|slot| slot.take().is_none()) {
+            return;
+        }
+        let is_empty = sums.iter().all(Option::is_none);
+        if let Some(version) = self.versions.get(id) {
+            self.used_bytes -= block_cost(version.size, block);
+        }
+        if is_empty {
+            self.remove(at);
+        }
+    }
+
+    /// What goes with a block that was lost.
+    #[must_use]
+    pub fn discarded(&self, id: &VersionId, block: u64) -> Eviction {
+        if self.has(id) { Eviction::Blocks(*id, block..block + 1) } else { Eviction::Version(*id) }
+    }
+
+    /// A version is not on the disk any more.
     pub fn forget(&mut self, id: &VersionId) {
         let Some(size) = self.versions.get(id).map(|version| version.size) else { return };
         for span in 0..layout::blocks(size).div_ceil(SPAN_BLOCKS) {

@@ -24,6 +24,7 @@ use crate::store::ETag;
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -104,7 +105,7 @@ impl BlockCache {
     pub fn end(&self) {
         let filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(filling) = filling else { return };
-        // It waits for room, not for ever: the thread goes on until it finds this.
+        // Behind what waits, which is not much.
         if self.shared.jobs.send(Job::End).is_ok() && filling.join().is_err() {
             tracing::error!("the thread of the cache broke");
         }
@@ -188,10 +189,15 @@ impl Object {
     /// Begins to read blocks from the disk. Blocks.
     #[must_use]
     pub fn reading(&self) -> Option<Reading<'_>> {
-        let Ok(file) = self.shared.files.data(&self.id) else {
-            // Somebody has cleared the directory.
-            self.shared.index().forget(&self.id);
-            return None;
+        let file = match self.shared.files.data(&self.id) {
+            Ok(file) => file,
+            Err(error) => {
+                if error.kind() == io::ErrorKind::NotFound {
+                    // Somebody has cleared the directory.
+                    self.shared.index().forget(&self.id);
+                }
+                return None;
+            }
         };
         if !self.noted.swap(true, Ordering::Relaxed) {
             // Lost when there is much to do: it goes sooner than it should, after the next mount.
@@ -244,15 +250,15 @@ impl Reading<'_> {
         // What went meanwhile to make room is not damaged.
         let damaged = {
             let mut index = shared.index();
-            let damaged = index.sum(id, block).is_some();
-            index.forget(id);
+            let damaged = index.sum(id, block) == Some(sum);
+            index.lost(id, block);
             damaged
         };
         if damaged {
             shared.counts.damaged.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(version = id.name(), block, ?read, "a block of the cache is damaged, and is fetched again");
             // Fails only at the end of the mount.
-            let _ = shared.jobs.send(Job::Remove(*id));
+            let _ = shared.jobs.send(Job::Discard(*id, block));
         }
         None
     }

@@ -108,7 +108,7 @@ proptest! {
     fn the_bounds_hold_and_all_that_is_there_is_counted(
         limit in 0..8 * SPAN_BYTES,
         versions_max in 1..4_usize,
-        steps in vec((1..6_u64, 0..4 * SPAN_BLOCKS, 0..4_u8), 1..120),
+        steps in vec((1..6_u64, 0..4 * SPAN_BLOCKS, 0..6_u8), 1..120),
     ) {
         let mut index = Index::new(limit, versions_max);
         let size = |n: u64| n * SPAN_BYTES / 2 - n;
@@ -121,6 +121,10 @@ proptest! {
                     held.retain(|(of, _), ()| *of != n);
                 }
                 1 => index.used(&id(n), block),
+                2 => {
+                    index.lost(&id(n), block);
+                    held.remove(&(n, block));
+                }
                 _ => {
                     for gone in put(&mut index, n, size(n), block) {
                         match gone {
