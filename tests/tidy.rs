@@ -22,7 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["http", "wire", "base"]),
     ("journal", &["store", "wire", "base"]),
     ("cache", &["store", "base"]),
-    ("reader", &["store", "base"]),
+    ("reader", &["cache", "store", "base"]),
     ("writer", &["journal", "store", "base"]),
     ("vfs", &["writer", "reader", "cache", "journal", "store", "base"]),
     ("fuse", &["vfs", "store", "base"]),

@@ -195,6 +195,12 @@ pub struct UploadArgs {
     /// ~/.local/state/brigade]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Keep what is read in this local directory, for later and for the next mount; one mount at a time
+    #[arg(long, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// The most that the cache takes of its disk; what was not read for longest goes first
+    #[arg(long, value_name = "SIZE", default_value = "10GiB")]
+    pub cache_limit: ByteSize,
 }
 
 /// What is told, and where. The level is in the environment: BRIGADE_LOG.

@@ -89,7 +89,8 @@ fn serve(args: &MountArgs, plan: &Plan, environment: &Environment) -> Result<(),
 
 /// Whether what was typed means the same from anywhere. The mount point does not count: it is handed on.
 fn paths(args: &MountArgs, plan: &Plan) -> Paths {
-    let named = [&args.log.log_file, &args.uploads.journal_dir, &args.uploads.state_dir, &args.store.faults];
+    let (log, uploads) = (&args.log.log_file, &args.uploads);
+    let named = [log, &uploads.journal_dir, &uploads.state_dir, &uploads.cache_dir, &args.store.faults];
     let source = match &plan.source {
         Source::Local { .. } => args.source.split_once(':').map(|(_, path)| Path::new(path)),
         Source::Bucket { .. } => None,

@@ -42,6 +42,8 @@ const PART_MIN: ByteSize = ByteSize(5 * MIB);
 const PART_MAX: ByteSize = ByteSize(5 * GIB);
 /// One part filling, one under way, and some for reading.
 const PARTS_IN_MEMORY_MIN: u64 = 3;
+/// A few of the spans in which the cache makes room.
+const CACHE_LIMIT_MIN: ByteSize = ByteSize(64 * MIB);
 /// A healthy store may need a second; who waits for longer than an hour wants to wait for ever.
 const TIMEOUT_MIN: Duration = Duration::from_secs(1);
 const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
@@ -187,6 +189,7 @@ pub fn mount(args: &MountArgs, environment: &Environment) -> Result<Plan, Failur
             "--durability journal needs a directory, and you have no home: name one with --journal-dir".to_owned(),
         ));
     }
+    in_range("--cache-limit", args.uploads.cache_limit, CACHE_LIMIT_MIN, ByteSize(u64::MAX))?;
     Ok(Plan {
         vfs: files(args, prefix)?,
         fuse: fuse::Options {
@@ -205,6 +208,8 @@ pub fn mount(args: &MountArgs, environment: &Environment) -> Result<Plan, Failur
         control_dir: environment.control_dir(),
         state_dir,
         journal_limit: args.uploads.journal_limit.0,
+        cache_dir: args.uploads.cache_dir.as_deref().map(absolute).transpose()?,
+        cache_limit: args.uploads.cache_limit.0,
     })
 }
 
@@ -382,6 +387,7 @@ mod tests {
             ("s3://b m --part-size 6GiB --memory-limit 1T", "--part-size 6 GiB is too large; it is at most 5 GiB"),
             ("s3://b m --part-size 64MiB", "--memory-limit 128 MiB is too small; here it is at least 192 MiB"),
             ("s3://b m --upload-concurrency 0", "--upload-concurrency 0 is too small"),
+            ("s3://b m --cache-limit 1MiB", "--cache-limit 1 MiB is too small; here it is at least 64 MiB"),
             ("s3://b m --timeout 10ms", "--timeout must be between 1 and 3600 seconds"),
             ("s3://b m --endpoint-url localhost:9000", "--endpoint-url: \"localhost:9000\" is not an endpoint"),
             ("s3://b m --provider nowhere", "--provider \"nowhere\" is not known; use one of s3, aws"),
@@ -446,6 +452,7 @@ mod tests {
         assert_eq!(planned("brigade mount local:data m").source, Source::Local { data: here.join("data") });
         assert_eq!(planned("brigade mount s3://b m").vfs.journal_dir, None);
         assert_eq!(planned("brigade mount s3://b m --journal-dir j").vfs.journal_dir, Some(here.join("j")));
+        assert_eq!(planned("brigade mount s3://b m --cache-dir c").cache_dir, Some(here.join("c")));
     }
 
     #[test]

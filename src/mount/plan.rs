@@ -34,6 +34,10 @@ pub struct Plan {
     pub control_dir: PathBuf,
     /// Where uploads and removals are remembered; nowhere if `None`.
     pub state_dir: Option<PathBuf>,
+    /// Where blocks that were read are kept for the next mount; nowhere if `None`.
+    pub cache_dir: Option<PathBuf>,
+    /// Bytes that they may take of their disk.
+    pub cache_limit: u64,
     /// Bytes that the journal may take of its disk.
     pub journal_limit: u64,
 }

@@ -1,5 +1,6 @@
 //! The way from a source to its store: credentials, the bundled backend of a local source, and clients.
 
+use crate::cache::blocks;
 use crate::http::Origin;
 use crate::journal::directory;
 use crate::mount::check;
@@ -53,6 +54,9 @@ pub enum Error {
     /// The journal is another mount's, or not one that this version reads.
     #[error("{0}")]
     JournalDirectory(directory::Error),
+    /// The cache is another mount's, or its directory cannot be used.
+    #[error("{0}")]
+    Cache(#[from] blocks::Error),
     /// The bundled backend.
     #[error("{0}")]
     Server(#[from] server::Error),

@@ -1,5 +1,8 @@
 //! Builds the layers of one mount, from the store at the bottom to the file system, and takes them down again.
 
+use crate::cache::blocks;
+use crate::cache::blocks::BLOCK_BYTES;
+use crate::cache::blocks::BlockCache;
 use crate::fuse::Begin;
 use crate::journal::Journal;
 use crate::journal::removals;
@@ -39,6 +42,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+/// The share of the memory that blocks may hold which wait to be written to the cache: an eighth.
+const WAITING_SHARE: u64 = 8;
+
 /// How long the end of a mount waits for what it cleans up after others.
 const CLEANING_MAX: Duration = Duration::from_secs(10);
 
@@ -51,6 +57,7 @@ pub struct Stack {
     /// The store without retries, to ask whether it is there.
     pub bare: Arc<dyn Store>,
     reached: Reached,
+    cache: Option<Arc<BlockCache>>,
     /// Aborts what mounts that are gone have left.
     cleaning: Option<JoinHandle<()>>,
 }
@@ -63,6 +70,7 @@ impl Stack {
     /// When a local source cannot be served, or the store cannot be used.
     pub async fn open(plan: &Plan, inheritance: &Inheritance) -> Result<Self, Error> {
         let Local { disk, journal } = journal::open(plan).await?;
+        let cache = cache(plan, inheritance.begin)?;
         let mut reached = Reached::open(&plan.source, &plan.endpoint).await?;
         let mut client = reached.client(None)?;
         // Unlayered: a person waits, and hears at once what a retry would hide.
@@ -100,7 +108,7 @@ impl Stack {
             // What waits is in the journal, and lets programs go on meanwhile.
             Durability::Journal => Arc::clone(&store),
         };
-        let means = Means { storing, disk, removals, waits: plan.policy.outage == Outage::Wait };
+        let means = Means { storing, disk, removals, cache: cache.clone(), waits: plan.policy.outage == Outage::Wait };
         let Inheritance { notes, known, .. } = inheritance;
         let vfs = Vfs::going_on(store, means, plan.vfs.clone(), Handle::current(), (notes, known));
         if let Some(journal) = journal {
@@ -114,7 +122,7 @@ impl Stack {
         {
             tracing::warn!(%error, "cannot look for what crashed mounts have left");
         }
-        Ok(Self { vfs, line, bare: noted, reached, cleaning })
+        Ok(Self { vfs, line, bare: noted, reached, cache, cleaning })
     }
 
     /// Takes the layers down; a data directory is free afterwards.
@@ -125,7 +133,30 @@ impl Stack {
         {
             tracing::warn!("what crashed mounts have left is not all gone; the next mount goes on");
         }
+        if let Some(cache) = self.cache
+            && let Err(error) = tokio::task::spawn_blocking(move || cache.end()).await
+        {
+            tracing::error!(%error, "the cache could not be ended");
+        }
         self.reached.close().await;
+    }
+}
+
+/// The cache that a mount asks for. One that others have used before goes on without, if need be.
+fn cache(plan: &Plan, begin: Begin) -> Result<Option<Arc<BlockCache>>, Error> {
+    let Some(dir) = &plan.cache_dir else { return Ok(None) };
+    let options = blocks::Options {
+        limit_bytes: plan.cache_limit,
+        waiting_max: usize::try_from(plan.vfs.memory_limit / WAITING_SHARE / BLOCK_BYTES).unwrap_or(usize::MAX),
+        source: identity(&plan.source, &plan.endpoint),
+    };
+    match (BlockCache::open(dir, options), begin) {
+        (Ok(cache), _) => Ok(Some(cache)),
+        (Err(error), Begin::Fresh) => Err(error.into()),
+        (Err(error), Begin::TakenOver) => {
+            tracing::warn!(%error, "the mount goes on without a cache");
+            Ok(None)
+        }
     }
 }
 

@@ -28,10 +28,21 @@ pub struct Step {
     pub forget: Vec<Range<u64>>,
 }
 
+/// What is fetched for a read that jumps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jump {
+    /// Its bytes.
+    Exact,
+    /// The blocks that they are in.
+    Blocks,
+}
+
 /// What is known of one reader of one object.
 #[derive(Debug)]
 pub struct Plan {
     size: u64,
+    /// Ranges begin and end at multiples of so many bytes, where the reader goes forward.
+    grain: u64,
     /// Where the furthest read of the current run ended.
     reached: u64,
     /// Bytes to keep ahead of the reader.
@@ -48,11 +59,29 @@ impl Plan {
     /// A plan for an object of `size` bytes, of which nothing has been read.
     #[must_use]
     pub fn new(size: u64) -> Self {
-        Self { size, reached: 0, window: 0, room: 0, held: Vec::new() }
+        Self::in_blocks(size, 1)
+    }
+
+    /// As [`new`](Self::new), with ranges that are whole blocks of `grain` bytes, at most those of the smallest request, as
+    /// far as they do not have to fit between others. One that jumps is asked for as it is.
+    #[must_use]
+    pub fn in_blocks(size: u64, grain: u64) -> Self {
+        Self { size, grain, reached: 0, window: 0, room: 0, held: Vec::new() }
+    }
+
+    /// Whether a read is a jump.
+    #[must_use]
+    pub fn jumps(&self, wanted: &Range<u64>) -> bool {
+        !self.goes_on(wanted)
     }
 
     /// Plans a read of `len` bytes at `offset`. `room` is how many bytes may be held ahead of it.
     pub fn read(&mut self, offset: u64, len: u64, room: u64) -> Step {
+        self.read_with(offset, len, room, Jump::Exact)
+    }
+
+    /// As [`read`](Self::read); if it is a jump, `jump` says what is fetched for it.
+    pub fn read_with(&mut self, offset: u64, len: u64, room: u64, jump: Jump) -> Step {
         let wanted = offset.min(self.size)..offset.saturating_add(len).min(self.size);
         if wanted.is_empty() {
             return Step::default();
@@ -69,7 +98,8 @@ impl Plan {
             self.reached = wanted.end;
             self.forget(&mut step, |range| range.end <= wanted.start || range.start >= wanted.end);
         }
-        self.fetch_missing(&mut step, &wanted);
+        let grain = if self.window == 0 && jump == Jump::Exact { 1 } else { self.grain };
+        self.fetch_missing(&mut step, &wanted, grain);
         self.run_ahead(&mut step);
         self.held.sort_by_key(|range| range.start);
         step
@@ -90,8 +120,11 @@ impl Plan {
     }
 
     /// Asks for those bytes of the read itself that are not held.
-    fn fetch_missing(&mut self, step: &mut Step, wanted: &Range<u64>) {
-        let mut at = wanted.start;
+    fn fetch_missing(&mut self, step: &mut Step, wanted: &Range<u64>, grain: u64) {
+        let before = self.held.iter().map(|held| held.end).filter(|&end| end <= wanted.start).max().unwrap_or(0);
+        let covered = self.held.iter().any(|held| held.contains(&wanted.start));
+        let begin = wanted.start - wanted.start % grain;
+        let mut at = if covered { wanted.start } else { begin.max(before) };
         let mut missing = Vec::new();
         for held in self.held.iter().filter(|held| held.start < wanted.end && held.end > wanted.start) {
             if at < held.start {
@@ -103,7 +136,7 @@ impl Plan {
             // The last gap of a reader that goes forward takes along what it will want next.
             let ahead = if self.window == 0 { wanted.end } else { at.saturating_add(self.chunk_bytes()) };
             let next_held = self.held.iter().map(|held| held.start).find(|&start| start > at).unwrap_or(self.size);
-            missing.push(at..ahead.max(wanted.end).min(next_held));
+            missing.push(at..round_up(ahead.max(wanted.end), grain).min(next_held));
         }
         self.held.extend(missing.iter().cloned());
         step.fetch.append(&mut missing);
@@ -118,7 +151,9 @@ impl Plan {
             if due < self.chunk_bytes() / 2 && target < self.size {
                 break;
             }
-            let chunk = frontier..(frontier + self.chunk_bytes()).min(self.size);
+            let end = frontier + self.chunk_bytes();
+            let end = Some(end - end % self.grain).filter(|&end| end > frontier).unwrap_or(end);
+            let chunk = frontier..end.min(self.size);
             frontier = chunk.end;
             self.held.push(chunk.clone());
             step.fetch.push(chunk);
@@ -129,6 +164,10 @@ impl Plan {
         let least = WINDOW_BYTES_MIN.min(self.room / 4);
         (self.window / 4).max(least).clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end())
     }
+}
+
+fn round_up(at: u64, grain: u64) -> u64 {
+    at.checked_next_multiple_of(grain).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

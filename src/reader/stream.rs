@@ -1,24 +1,23 @@
-//! The shell around a plan: fetches its ranges side by side and answers reads from what arrives.
+//! The shell around a plan: has its ranges fetched side by side and answers reads from what arrives.
 
 use crate::base::pool::Pool;
+use crate::cache::blocks::BLOCK_BYTES;
+use crate::cache::blocks::BlockCache;
+use crate::cache::blocks::Object;
 use crate::reader::chunk::Chunk;
+use crate::reader::fetch;
+use crate::reader::plan::Jump;
 use crate::reader::plan::Plan;
 use crate::store::ETag;
 use crate::store::Error;
-use crate::store::Kind;
-use crate::store::Op;
 use crate::store::Store;
 use bytes::Bytes;
 use bytes::BytesMut;
-use futures_util::FutureExt;
-use futures_util::StreamExt;
 use std::ops::Range;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::sync::Weak;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use tokio::runtime::Handle;
@@ -34,6 +33,8 @@ pub struct Context {
     pub pool: Arc<Pool>,
     /// Where fetches run.
     pub runtime: Handle,
+    /// What earlier readers have left on local disk, and where these leave it.
+    pub cache: Option<Arc<BlockCache>>,
     /// Streams that are open now; they share the memory.
     streams: AtomicU64,
 }
@@ -41,8 +42,8 @@ pub struct Context {
 impl Context {
     /// Readers over `store` that share `pool` with the writers: half of it is theirs.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, pool: Arc<Pool>, runtime: Handle) -> Arc<Self> {
-        Arc::new(Self { store, pool, runtime, streams: AtomicU64::new(0) })
+    pub fn new(store: Arc<dyn Store>, pool: Arc<Pool>, runtime: Handle, cache: Option<Arc<BlockCache>>) -> Arc<Self> {
+        Arc::new(Self { store, pool, runtime, cache, streams: AtomicU64::new(0) })
     }
 
     fn room(&self) -> u64 {
@@ -66,6 +67,8 @@ pub struct Version {
 pub struct Stream {
     context: Arc<Context>,
     version: Version,
+    /// Its blocks on local disk.
+    cached: Option<Arc<Object>>,
     state: Mutex<State>,
 }
 
@@ -85,8 +88,10 @@ impl Stream {
     #[must_use]
     pub fn new(context: Arc<Context>, version: Version) -> Arc<Self> {
         context.streams.fetch_add(1, Ordering::Relaxed);
-        let plan = Plan::new(version.size);
-        Arc::new(Self { context, version, state: Mutex::new(State { plan, chunks: Vec::new() }) })
+        let Version { key, etag, size } = &version;
+        let cached = context.cache.as_ref().and_then(|cache| cache.object(key, etag, *size));
+        let plan = if cached.is_some() { Plan::in_blocks(*size, BLOCK_BYTES) } else { Plan::new(*size) };
+        Arc::new(Self { context, version, cached, state: Mutex::new(State { plan, chunks: Vec::new() }) })
     }
 
     /// What it is pinned to.
@@ -101,19 +106,13 @@ impl Stream {
         let end = offset.saturating_add(len).min(self.version.size);
         let wanted = offset.min(end)..end;
         let mut state = self.lock();
-        let step = state.plan.read(offset, len, self.context.room());
+        let due = |cached: &Arc<Object>| state.plan.jumps(&wanted) && cached.is_due(&wanted);
+        let jump = if self.cached.as_ref().is_some_and(due) { Jump::Blocks } else { Jump::Exact };
+        let step = state.plan.read_with(offset, len, self.context.room(), jump);
         state.chunks.retain(|chunk| !step.forget.contains(chunk.range()));
         for range in step.fetch {
             let chunk = Chunk::new(range);
-            let source = (Arc::clone(&self.context), self.version.clone());
-            let (stream, filled) = (Arc::downgrade(self), Arc::downgrade(&chunk));
-            self.context.runtime.spawn(async move {
-                let fetched = fetch(source, Weak::clone(&stream), Weak::clone(&filled));
-                if AssertUnwindSafe(fetched).catch_unwind().await.is_err() {
-                    let message = "the task that fetched it broke";
-                    give_up(&stream, &filled, Error::new(Op::GetObject, "", Kind::Invalid, message));
-                }
-            });
+            fetch::begin(self, &chunk);
             state.chunks.push(chunk);
         }
         let covers = |chunk: &&Arc<Chunk>| chunk.range().start < wanted.end && wanted.start < chunk.range().end;
@@ -122,7 +121,18 @@ impl Stream {
         Reading { wanted, chunks }
     }
 
-    fn forget(&self, chunk: &Arc<Chunk>) {
+    /// What all readers of the mount share.
+    pub(super) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// Its blocks on local disk, if there can be any.
+    pub(super) fn cached(&self) -> Option<&Arc<Object>> {
+        self.cached.as_ref()
+    }
+
+    /// A chunk will not be filled.
+    pub(super) fn forget(&self, chunk: &Arc<Chunk>) {
         let mut state = self.lock();
         state.chunks.retain(|held| !Arc::ptr_eq(held, chunk));
         state.plan.lost(chunk.range());
@@ -182,41 +192,6 @@ fn join(mut pieces: Vec<Bytes>) -> Bytes {
         joined.extend_from_slice(&piece);
     }
     joined.freeze()
-}
-
-/// Tells those who wait for a chunk that the rest will not come.
-fn give_up(stream: &Weak<Stream>, chunk: &Weak<Chunk>, error: Error) {
-    let Some(chunk) = chunk.upgrade() else { return };
-    if let Some(stream) = stream.upgrade() {
-        stream.forget(&chunk);
-    }
-    chunk.fail(Arc::new(error));
-}
-
-/// Fills a chunk. Ends early when nobody wants it any more.
-async fn fetch(source: (Arc<Context>, Version), stream: Weak<Stream>, chunk: Weak<Chunk>) {
-    let (context, version) = source;
-    if let Err(error) = fill(&context, &version, &chunk).await {
-        give_up(&stream, &chunk, error);
-    }
-}
-
-async fn fill(context: &Context, version: &Version, chunk: &Weak<Chunk>) -> Result<(), Error> {
-    let Some(range) = chunk.upgrade().map(|chunk| chunk.range().clone()) else { return Ok(()) };
-    let got = context.store.get_object(&version.key, Some(range.clone()), Some(&version.etag)).await?;
-    let mut body = got.body;
-    while let Some(bytes) = body.next().await {
-        let bytes = bytes?;
-        let Some(chunk) = chunk.upgrade() else { return Ok(()) };
-        chunk.append(&context.pool, &bytes);
-    }
-    match chunk.upgrade() {
-        Some(chunk) if chunk.filled_to() < range.end => {
-            let message = "the object is shorter than it was announced";
-            Err(Error::new(Op::GetObject, version.key.clone(), Kind::Network, message))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

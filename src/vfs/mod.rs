@@ -62,6 +62,7 @@ pub use shutdown::Pending;
 
 use crate::base::clock;
 use crate::base::pool::Pool;
+use crate::cache::blocks::BlockCache;
 use crate::cache::metadata::MetadataCache;
 use crate::reader;
 use crate::store::Store;
@@ -106,7 +107,7 @@ pub struct Vfs {
     itself: Weak<Self>,
 }
 
-/// What files are written with.
+/// What files are written and read with.
 pub struct Means {
     /// The same bucket, perhaps with another patience.
     pub storing: Arc<dyn Store>,
@@ -114,6 +115,8 @@ pub struct Means {
     pub disk: Option<Disk>,
     /// Removals that programs need not wait for. The stores are behind them then.
     pub removals: Option<Arc<Removals>>,
+    /// What was read before, on local disk.
+    pub cache: Option<Arc<BlockCache>>,
     /// Whether the end of the mount waits for a store that is gone, if what is to be stored is in a journal.
     pub waits: bool,
 }
@@ -134,7 +137,7 @@ impl Vfs {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, options: Options, runtime: Handle) -> Arc<Self> {
         let disk = options.journal_dir.as_deref().map(Disk::new);
-        let means = Means { storing: Arc::clone(&store), disk, removals: None, waits: false };
+        let means = Means { storing: Arc::clone(&store), disk, removals: None, cache: None, waits: false };
         Self::going_on(store, means, options, runtime, (&Notes::none(), &Known::default()))
     }
 
@@ -148,7 +151,7 @@ impl Vfs {
         runtime: Handle,
         (notes, known): (&Arc<Notes>, &Known),
     ) -> Arc<Self> {
-        let Means { storing, disk, removals, waits } = means;
+        let Means { storing, disk, removals, cache, waits } = means;
         let options = Arc::new(options);
         let pool = Pool::new(options.memory_limit);
         // A part that fills more than a quarter of the memory would leave none for the parts beside it.
@@ -161,7 +164,7 @@ impl Vfs {
             in_flight_max: options.upload_concurrency,
             disk,
         });
-        let reading = reader::stream::Context::new(Arc::clone(&store), pool, runtime.clone());
+        let reading = reader::stream::Context::new(Arc::clone(&store), pool, runtime.clone(), cache);
         let root = options.default_attr(Kind::Directory, clock::now());
         let tree = Tree::new(key::normalize_prefix(&options.prefix), root, notes);
         let handles = inherit::take_over(&tree, notes, known);

@@ -23,11 +23,11 @@ const KEPT: &str = "[[rule]]\nfault = \"status\"\nstatus = 503\nkey = \"kept*\"\
                     \"CreateMultipartUpload\", \"UploadPart\", \"CompleteMultipartUpload\"]";
 
 /// A file system of its own, in memory, which goes away with the test.
-struct SmallDisk(TempDir);
+pub struct SmallDisk(TempDir);
 
 impl SmallDisk {
     /// `None` where this user may not mount.
-    fn new(size: &str) -> Option<Self> {
+    pub fn new(size: &str) -> Option<Self> {
         let dir = TempDir::new().unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(dir.path());
@@ -35,7 +35,7 @@ impl SmallDisk {
         mounted.then_some(Self(dir))
     }
 
-    fn path(&self) -> &str {
+    pub fn path(&self) -> &str {
         self.0.path().to_str().unwrap()
     }
 

@@ -8,6 +8,7 @@ mod attributes;
 mod backend;
 mod bounded;
 mod budgets;
+mod cache;
 mod command_line;
 mod crash;
 mod descriptors;

@@ -83,13 +83,14 @@ fn the_memory_of_a_mount_is_dumped_nowhere() {
 fn what_is_kept_on_the_disk_is_its_owners_alone() {
     let (backend, home) = (Backend::start(), TempDir::new().unwrap());
     let option = |name: &str| format!("--{name}={}", home.path().join(name).display());
-    let options = [option("journal-dir"), option("state-dir"), option("log-file")];
+    let options = [option("cache-dir"), option("journal-dir"), option("state-dir"), option("log-file")];
     let options = options.each_ref().map(String::as_str);
     let mounted = MountedBucket::mount(&Speech::S3.source(BUCKET), &options, |command| backend.reach(command));
     fs::write(mounted.join("file"), "text").unwrap();
+    assert_eq!(fs::read_to_string(mounted.join("file")).unwrap(), "text");
     let open = shell(home.path(), "find . -mindepth 1 -perm /077");
     assert_eq!(open, "");
-    assert_eq!(shell(home.path(), "ls"), "journal-dir\nlog-file\nstate-dir\n");
+    assert_eq!(shell(home.path(), "ls"), "cache-dir\njournal-dir\nlog-file\nstate-dir\n");
     mounted.unmount();
 }
 

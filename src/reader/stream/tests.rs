@@ -2,15 +2,23 @@
 
 use super::*;
 use crate::base::bytesize::MIB;
+use crate::cache::blocks;
 use crate::store::Condition;
 use crate::store::Headers;
+use crate::store::Kind;
+use crate::store::Op;
 use crate::store::memory::Lost;
 use crate::store::memory::Memory;
+use tempfile::TempDir;
 
 async fn opened(store: &Arc<Memory>, bytes: &Bytes, memory: u64) -> Arc<Stream> {
+    opened_with(store, bytes, memory, None).await
+}
+
+async fn opened_with(store: &Arc<Memory>, bytes: &Bytes, memory: u64, cache: Option<Arc<BlockCache>>) -> Arc<Stream> {
     let etag = store.put_object("k", bytes.clone().into(), &Headers::default(), &Condition::None).await.unwrap();
     let shared: Arc<dyn Store> = store.clone();
-    let context = Context::new(shared, Pool::new(memory), Handle::current());
+    let context = Context::new(shared, Pool::new(memory), Handle::current(), cache);
     Stream::new(context, Version { key: "k".into(), etag, size: bytes.len() as u64 })
 }
 
@@ -90,4 +98,114 @@ async fn the_memory_ahead_of_readers_is_bounded_and_comes_back() {
     drop(stream);
     tokio::task::yield_now().await;
     assert_eq!(pool.used_bytes(), 0);
+}
+
+fn cache(dir: &TempDir) -> Arc<BlockCache> {
+    let options = blocks::Options { limit_bytes: 1 << 30, waiting_max: 1 << 10, source: "memory".into() };
+    BlockCache::open(dir.path(), options).unwrap()
+}
+
+async fn read_through(stream: &Arc<Stream>) -> Vec<u8> {
+    let mut read = Vec::new();
+    loop {
+        let bytes = stream.begin(read.len() as u64, 128 << 10).bytes().await.unwrap();
+        if bytes.is_empty() {
+            return read;
+        }
+        read.extend_from_slice(&bytes);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_through_is_read_again_without_a_request_also_in_another_way() {
+    let (store, dir) = (Arc::new(Memory::new()), TempDir::new().unwrap());
+    for len in [1, 4096, BLOCK_BYTES, 20 * MIB + 17] {
+        let whole = pattern(len);
+        let first = cache(&dir);
+        assert_eq!(read_through(&opened_with(&store, &whole, 64 * MIB, Some(Arc::clone(&first))).await).await, whole);
+        first.end();
+        let second = cache(&dir);
+        let before = store.calls(Op::GetObject);
+        let stream = opened_with(&store, &whole, 64 * MIB, Some(Arc::clone(&second))).await;
+        assert_eq!(read_through(&stream).await, whole);
+        for offset in [len / 2, len - 1, len / 3, 0, len / 4 * 3] {
+            let bytes = stream.begin(offset, 100_000).bytes().await.unwrap();
+            let from = usize::try_from(offset).unwrap();
+            assert_eq!(bytes, whole[from..whole.len().min(from + 100_000)], "at {offset} of {len}");
+        }
+        assert_eq!(store.calls(Op::GetObject), before, "{len} bytes");
+        second.end();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_reads_here_and_there_cost_what_they_read_and_the_second_one_a_block() {
+    let (store, dir) = (Arc::new(Memory::new()), TempDir::new().unwrap());
+    let whole = pattern(40 * MIB);
+    let first = cache(&dir);
+    let stream = opened_with(&store, &whole, 64 * MIB, Some(Arc::clone(&first))).await;
+    let places = [30 * MIB, 10 * MIB, 35 * MIB, 20 * MIB];
+    let read = |offset: u64| {
+        let (stream, whole) = (Arc::clone(&stream), whole.clone());
+        async move {
+            let from = usize::try_from(offset).unwrap();
+            assert_eq!(stream.begin(offset, 4096).bytes().await.unwrap(), whole[from..from + 4096]);
+        }
+    };
+    for place in places {
+        read(place + 8192).await;
+    }
+    let once = stream.context.pool.used_bytes();
+    for place in places {
+        read(place + 65536).await;
+    }
+    assert_eq!(store.calls(Op::GetObject), 8);
+    assert!(once <= BLOCK_BYTES, "only what was asked for last is held: {once}");
+    first.end();
+    let second = cache(&dir);
+    let stream = opened_with(&store, &whole, 64 * MIB, Some(Arc::clone(&second))).await;
+    for place in places {
+        let from = usize::try_from(place).unwrap();
+        assert_eq!(stream.begin(place, BLOCK_BYTES).bytes().await.unwrap(), whole[from..from + (256 << 10)]);
+    }
+    assert_eq!(store.calls(Op::GetObject), 8);
+    second.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_version_is_never_answered_with_old_blocks() {
+    let (store, dir) = (Arc::new(Memory::new()), TempDir::new().unwrap());
+    let cache = cache(&dir);
+    for seed in 0..3_u8 {
+        let whole: Bytes = pattern(MIB).iter().map(|byte| byte ^ seed).collect::<Vec<_>>().into();
+        let stream = opened_with(&store, &whole, 64 * MIB, Some(Arc::clone(&cache))).await;
+        assert_eq!(read_through(&stream).await, whole);
+    }
+    cache.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gaps_in_what_is_there_are_filled_with_few_requests() {
+    let (store, dir) = (Arc::new(Memory::new()), TempDir::new().unwrap());
+    let whole = pattern(32 * MIB);
+    let first = cache(&dir);
+    let stream = opened_with(&store, &whole, 64 * MIB, Some(Arc::clone(&first))).await;
+    // Every second block of the first half, all of the other.
+    for at in (4 * MIB..16 * MIB).step_by(512 << 10) {
+        let jumping = Stream::new(Arc::clone(&stream.context), stream.version.clone());
+        jumping.begin(at + BLOCK_BYTES, BLOCK_BYTES).bytes().await.unwrap();
+    }
+    stream.begin(16 * MIB, 16 * MIB).bytes().await.unwrap();
+    first.end();
+    let (second, before) = (cache(&dir), store.calls(Op::GetObject));
+    let stream = opened_with(&store, &whole, 64 * MIB, Some(Arc::clone(&second))).await;
+    assert_eq!(read_through(&stream).await, whole);
+    let requests = store.calls(Op::GetObject) - before;
+    assert!((1..=12).contains(&requests), "{requests} requests");
+    second.end();
+    let (third, before) = (cache(&dir), store.calls(Op::GetObject));
+    let stream = opened_with(&store, &whole, 64 * MIB, Some(Arc::clone(&third))).await;
+    assert_eq!(read_through(&stream).await, whole);
+    assert_eq!(store.calls(Op::GetObject), before, "they were kept");
+    third.end();
 }

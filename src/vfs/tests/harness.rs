@@ -78,7 +78,7 @@ impl Mounted {
     fn with_notes(store: Arc<Memory>, file: &File) -> Self {
         let shared: Arc<dyn Store> = store.clone();
         let (notes, known) = Notes::open(file.try_clone().unwrap()).unwrap();
-        let means = Means { storing: Arc::clone(&shared), disk: None, removals: None, waits: false };
+        let means = Means { storing: Arc::clone(&shared), disk: None, removals: None, cache: None, waits: false };
         Self { store, vfs: Vfs::going_on(shared, means, Options::default(), Handle::current(), (&notes, &known)) }
     }
 

@@ -71,8 +71,8 @@ impl Bed {
             removals.adopt(removals::left(noted, &journal.state()));
             let shared: Arc<dyn Store> = Arc::new(Gated::new(self.store.clone(), &removals));
             let options = Options { durability, memory_limit: 24 * MIB, ..Options::default() };
-            let means =
-                Means { storing: Arc::clone(&shared), disk: Some(disk), removals: Some(removals), waits: false };
+            let removals = Some(removals);
+            let means = Means { storing: Arc::clone(&shared), disk: Some(disk), removals, cache: None, waits: false };
             let (notes, known) = (Notes::none(), Known::default());
             let vfs = Vfs::going_on(shared, means, options, Handle::current(), (&notes, &known));
             vfs.recover(&journal).await;
