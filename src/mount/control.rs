@@ -6,6 +6,7 @@
 use crate::mount::table::Device;
 use serde::Deserialize;
 use serde::Serialize;
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::MetadataExt;
@@ -110,13 +111,15 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens for requests to the mount with these device numbers.
+    /// Listens for requests to the mount with the device numbers that `device` finds, at a moment when no other mount makes or
+    /// removes a socket.
     ///
     /// # Errors
     /// When the directory or the socket cannot be made, or the directory is somebody else's.
-    pub fn bind(directory: &Path, device: Device) -> io::Result<Self> {
+    pub fn bind(directory: &Path, device: impl FnOnce() -> io::Result<Device>) -> io::Result<Self> {
         own_directory(directory)?;
-        let path = socket_path(directory, device);
+        let _alone = lock(directory)?;
+        let path = socket_path(directory, device()?);
         // The numbers are ours now, so a socket of that name was left by a mount that is gone.
         match std::fs::remove_file(&path) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
@@ -152,12 +155,21 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // Once this mount is gone the next one has its numbers, and may have its socket here already.
+        // Once this mount is gone the next one has its numbers, and may have its socket here already, or come between the
+        // look and the removal. Without the directory there is no socket either.
+        let _alone = self.path.parent().map(lock);
         if std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
             // If it is gone now, that is what was wanted.
             let _ = std::fs::remove_file(&self.path);
         }
     }
+}
+
+/// As long as the answer lives, no other mount changes which sockets there are.
+fn lock(directory: &Path) -> io::Result<File> {
+    let directory = File::open(directory)?;
+    directory.lock()?;
+    Ok(directory)
 }
 
 /// The asker's end of a request that was received.
@@ -348,7 +360,7 @@ mod tests {
         let device = Device { major: 0, minor: 1 };
         std::fs::create_dir(&directory).unwrap();
         std::fs::write(socket_path(&directory, device), "left by a crash").unwrap();
-        let listener = Listener::bind(&directory, device).unwrap();
+        let listener = Listener::bind(&directory, || Ok(device)).unwrap();
         assert_eq!(std::fs::metadata(socket_path(&directory, device)).unwrap().mode() & 0o777, 0o600);
         let (sender, mut receiver) = mpsc::channel(1);
         let serving = tokio::spawn(listener.serve(sender));
@@ -382,7 +394,7 @@ mod tests {
     async fn nonsense_is_refused_and_the_next_request_served() {
         let root = tempfile::tempdir().unwrap();
         let device = Device { major: 0, minor: 1 };
-        let listener = Listener::bind(root.path(), device).unwrap();
+        let listener = Listener::bind(root.path(), || Ok(device)).unwrap();
         let (sender, mut receiver) = mpsc::channel(1);
         tokio::spawn(listener.serve(sender));
         for nonsense in ["{}\n", "\n", "{\"do\":\"fly\"}\n", "\u{0}\n"] {
@@ -403,12 +415,26 @@ mod tests {
     async fn the_socket_of_the_next_mount_with_these_numbers_is_left_alone() {
         let root = tempfile::tempdir().unwrap();
         let device = Device { major: 0, minor: 1 };
-        let gone = Listener::bind(root.path(), device).unwrap();
-        let next = Listener::bind(root.path(), device).unwrap();
+        let gone = Listener::bind(root.path(), || Ok(device)).unwrap();
+        let next = Listener::bind(root.path(), || Ok(device)).unwrap();
         drop(gone);
         assert!(UnixStream::connect(socket_path(root.path(), device)).await.is_ok());
         drop(next);
         assert!(!socket_path(root.path(), device).exists());
+    }
+
+    #[tokio::test]
+    async fn one_that_goes_while_the_next_one_comes_leaves_its_socket_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let device = Device { major: 0, minor: 1 };
+        let bind = || Listener::bind(root.path(), || Ok(device)).unwrap();
+        let mut here = bind();
+        for nth in 0..2000 {
+            let gone = tokio::task::spawn_blocking(move || drop(here));
+            here = bind();
+            gone.await.unwrap();
+            assert!(UnixStream::connect(socket_path(root.path(), device)).await.is_ok(), "the {nth}th is gone");
+        }
     }
 
     #[test]

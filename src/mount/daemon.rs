@@ -192,9 +192,10 @@ fn told_to_serve(link: &Link) -> io::Result<(OwnedFd, bool)> {
 // Without a socket the mount works and can be unmounted by the system's means, which drain as well.
 fn listen(plan: &Plan, dir: &Path) -> (mpsc::Receiver<(Request, Connection)>, Option<JoinHandle<()>>) {
     let (sender, receiver) = mpsc::channel(8);
-    let bound = table::read().and_then(|mounts| {
+    let bound = Listener::bind(&plan.control_dir, || {
+        let mounts = table::read()?;
         let mount = table::at(&mounts, dir).ok_or(io::ErrorKind::NotFound)?;
-        Listener::bind(&plan.control_dir, mount.device)
+        Ok(mount.device)
     });
     match bound {
         Ok(listener) => (receiver, Some(tokio::spawn(listener.serve(sender)))),
