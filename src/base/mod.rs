@@ -1,7 +1,8 @@
-//! What every layer may use: time, randomness, byte sizes, memory. Nothing here knows of files, objects or HTTP.
+//! What every layer may use: time, randomness, byte sizes, memory, locks between processes. Nothing here knows of objects or HTTP.
 
 pub mod bytesize;
 pub mod clock;
+pub mod held;
 pub mod pool;
 pub mod process;
 pub mod random;

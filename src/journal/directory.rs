@@ -1,10 +1,9 @@
 //! The directory of a journal: who may enter, one process at a time, and which format it has.
 
+use crate::base::held::Held;
 use data_encoding::HEXLOWER;
 use rustix::fs::FallocateFlags;
-use rustix::fs::FlockOperation;
 use rustix::fs::fallocate;
-use rustix::fs::flock;
 use sha2::Digest;
 use sha2::Sha256;
 use std::fs;
@@ -49,7 +48,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
-    _lock: File,
+    _lock: Held,
 }
 
 /// A directory's name for what is told apart by `identity`: some of it to be read, and enough of its SHA-256 to differ.
@@ -74,11 +73,7 @@ impl Directory {
         let mut options = File::options();
         options.create(true).truncate(false).read(true).write(true).mode(0o600);
         let lock = options.open(path.join("lock")).map_err(io)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::Busy(path.to_owned())),
-            Err(errno) => return Err(io(errno.into())),
-        }
+        let Some(lock) = Held::try_new(lock).map_err(io)? else { return Err(Error::Busy(path.to_owned())) };
         match fs::read_to_string(path.join("format")) {
             Ok(found) if found == FORMAT => {}
             Ok(found) => return Err(Error::Format { path: path.to_owned(), found: found.trim_end().to_owned() }),

@@ -163,7 +163,7 @@ pub enum Record {
         attempt: AttemptId,
         /// The key.
         key: String,
-        /// Milliseconds since 1970, by this machine's clock.
+        /// Milliseconds since 1970, by the store's clock as far as that was known.
         at_ms: u64,
     },
     /// It was begun.

@@ -5,7 +5,6 @@
 //! a mount's that is gone: what is open in it is nobody's any more, and [`Leftovers::abort`] ends it. The log of a slot
 //! has removals too ([`removals`](crate::journal::removals)).
 
-use crate::base::clock;
 use crate::journal::directory;
 use crate::journal::directory::Directory;
 use crate::journal::directory::Error;
@@ -39,8 +38,8 @@ use std::time::SystemTime;
 
 /// More mounts of one bucket than this by one user find no slot.
 const SLOTS_MAX: usize = 64;
-/// How far a store's clock may be behind or ahead of this machine's, for an upload to be taken for one of ours. Requests
-/// are refused at 15 minutes of skew; NTP keeps machines within far less than this.
+/// How far a store's clock may be from where it is believed to be, for an upload to be taken for one of ours: the client
+/// learns it no more exactly.
 const SKEW_MAX: Duration = Duration::from_secs(60);
 /// How long after being asked for an upload may begin: the longest that a request is waited for.
 const BEGIN_MAX: Duration = Duration::from_secs(120);
@@ -151,9 +150,9 @@ impl Uploads {
 
 #[async_trait]
 impl Ledger for Uploads {
-    async fn intend(&self, key: &str) -> Attempt {
+    async fn intend(&self, key: &str, at: SystemTime) -> Attempt {
         let attempt = self.log.next_attempt();
-        let since = clock::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let at_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         self.note(Record::UploadIntended { attempt, key: key.to_owned(), at_ms }).await;
         Attempt(attempt.0)
@@ -316,7 +315,7 @@ impl Leftovers {
             tracing::warn!(key = open.key, "uploads that may be ours or not are left; see `brigade uploads list`");
             return Ok(Sought::Settled(0));
         }
-        if found.is_empty() && clock::now() < at + BEGIN_MAX {
+        if found.is_empty() && store.now() < at + BEGIN_MAX {
             return Ok(Sought::NotYet);
         }
         for upload in &found {

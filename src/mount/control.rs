@@ -3,11 +3,15 @@
 //! One JSON value per line, one request per connection, any number of answers; the end of the connection is the end of
 //! the process. What a request does is `daemon.rs`.
 
+use crate::base::held::Held;
 use crate::mount::table::Device;
+use rustix::net::RecvFlags;
 use serde::Deserialize;
 use serde::Serialize;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
@@ -166,10 +170,8 @@ impl Drop for Listener {
 }
 
 /// As long as the answer lives, no other mount changes which sockets there are.
-fn lock(directory: &Path) -> io::Result<File> {
-    let directory = File::open(directory)?;
-    directory.lock()?;
-    Ok(directory)
+fn lock(directory: &Path) -> io::Result<Held> {
+    File::open(directory).and_then(Held::wait)
 }
 
 /// The asker's end of a request that was received.
@@ -178,6 +180,7 @@ pub struct Connection {
     replies: mpsc::UnboundedSender<Reply>,
     writer: tokio::task::JoinHandle<()>,
     hung_up: tokio::sync::oneshot::Receiver<()>,
+    socket: OwnedFd,
 }
 
 impl Connection {
@@ -192,6 +195,13 @@ impl Connection {
         let _ = (&mut self.hung_up).await;
     }
 
+    /// Whether the asker has hung up, at this very moment.
+    #[must_use]
+    pub fn has_hung_up(&self) -> bool {
+        let mut byte = [0; 1];
+        matches!(rustix::net::recv(&self.socket, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, 0)))
+    }
+
     /// Waits until every reply has been sent, and ends the connection.
     pub async fn finish(self) {
         drop(self.replies);
@@ -202,6 +212,7 @@ impl Connection {
 
 async fn receive(stream: UnixStream) -> Option<(Request, Connection)> {
     let peer = stream.peer_cred().ok()?.uid();
+    let socket = stream.as_fd().try_clone_to_owned().ok()?;
     let (read, write) = stream.into_split();
     // Unbounded, but what is sent is at most five lines a second while the asker waits.
     let (replies, lines) = mpsc::unbounded_channel();
@@ -226,7 +237,7 @@ async fn receive(stream: UnixStream) -> Option<(Request, Connection)> {
     let (gone, hung_up) = tokio::sync::oneshot::channel();
     let writer = tokio::spawn(write_replies(write, lines));
     tokio::spawn(wait_for_end(reader.into_inner().into_inner(), gone));
-    Some((request, Connection { replies, writer, hung_up }))
+    Some((request, Connection { replies, writer, hung_up, socket }))
 }
 
 async fn write_replies(mut write: OwnedWriteHalf, mut lines: mpsc::UnboundedReceiver<Reply>) {
@@ -407,7 +418,9 @@ mod tests {
         let mut stream = UnixStream::connect(socket_path(root.path(), device)).await.unwrap();
         stream.write_all(b"{\"do\":\"umount\",\"dir\":\"/m\",\"force\":false}\n").await.unwrap();
         let (_, mut connection) = receiver.recv().await.unwrap();
+        assert!(!connection.has_hung_up());
         drop(stream);
+        assert!(connection.has_hung_up(), "known at once");
         connection.hung_up().await;
     }
 

@@ -126,7 +126,15 @@ impl Serving {
                     self.signalled = self.handing.is_some();
                     (!self.signalled).then_some(Event::Signal)
                 }
-                Some((request, connection)) = requests.recv() => self.on_request(request, connection),
+                Some((request, connection)) = requests.recv() => {
+                    // Whoever has hung up before this one asked stands in nobody's way.
+                    if self.asker.take_if(|asker| asker.has_hung_up()).is_some()
+                        && let Some(ending) = self.react(&Event::AskerGone).await
+                    {
+                        return (End::Mount(ending), None);
+                    }
+                    self.on_request(request, connection)
+                }
                 Some(()) = orders.recv() => { self.hand_over(Handing { program: None, asker: None }); None }
                 Some(happened) = self.happened.recv() => match happened {
                     Happened::HandedOver(Ok(())) => {
@@ -140,12 +148,20 @@ impl Serving {
                 _ = tick.tick(), if self.asker.is_some() || self.shutdown.is_detached() => self.on_tick(),
             };
             let Some(event) = event else { continue };
-            for action in self.shutdown.on_event(&event) {
-                if let Some(ending) = self.perform(action).await {
-                    return (End::Mount(ending), self.asker);
-                }
+            if let Some(ending) = self.react(&event).await {
+                return (End::Mount(ending), self.asker);
             }
         }
+    }
+
+    /// Does what an event asks for. The answer is the end, if it is that.
+    async fn react(&mut self, event: &Event) -> Option<Ending> {
+        for action in self.shutdown.on_event(event) {
+            if let Some(ending) = self.perform(action).await {
+                return Some(ending);
+            }
+        }
+        None
     }
 
     fn on_request(&mut self, request: Request, connection: Connection) -> Option<Event> {

@@ -1,5 +1,6 @@
 //! The data directory: whether it is one, whether it is free, and why a server cannot start.
 
+use crate::base::held::Held;
 use crate::server::backend::BLOBS_DIRECTORY;
 use crate::server::backend::Backend;
 use crate::server::backend::INDEX_FILE;
@@ -7,12 +8,9 @@ use crate::server::backend::index::OpenError;
 use crate::server::backend::key_file;
 use crate::server::keys;
 use crate::server::secret_file;
-use rustix::fs::FlockOperation;
-use rustix::fs::flock;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
-use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -77,7 +75,7 @@ pub enum Error {
 
 /// A directory that this process uses, until it is dropped.
 pub struct DataDirectory {
-    _lock: File,
+    _lock: Held,
 }
 
 /// Makes the directory if needed, takes it, and opens the store in it.
@@ -115,21 +113,15 @@ pub fn check_content(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn take(path: &Path) -> Result<File, Error> {
+fn take(path: &Path) -> Result<Held, Error> {
     let failed = |source| Error::Directory { path: path.to_owned(), source };
     let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path.join(LOCK_FILE));
-    let mut file = open.map_err(failed)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let mut holder = String::new();
-            // Only for the message.
-            let _ = file.read_to_string(&mut holder);
-            let holder = Some(holder.trim().to_owned()).filter(|pid| !pid.is_empty());
-            return Err(Error::InUse { path: path.to_owned(), holder: holder.unwrap_or_else(|| "unknown".into()) });
-        }
-        Err(error) => return Err(failed(error.into())),
-    }
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
-    Ok(file)
+    let Some(held) = open.and_then(Held::try_new).map_err(failed)? else {
+        // Only for the message.
+        let holder = std::fs::read_to_string(path.join(LOCK_FILE)).unwrap_or_default();
+        let holder = Some(holder.trim().to_owned()).filter(|pid| !pid.is_empty());
+        return Err(Error::InUse { path: path.to_owned(), holder: holder.unwrap_or_else(|| "unknown".into()) });
+    };
+    held.file().set_len(0).and_then(|()| writeln!(held.file(), "{}", std::process::id())).map_err(failed)?;
+    Ok(held)
 }

@@ -23,6 +23,7 @@ pub use error::Error;
 pub use error::Kind;
 pub use error::Op;
 
+use crate::base::clock;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -282,6 +283,11 @@ pub struct ListPage {
 pub trait Store: Send + Sync + 'static {
     /// What is true of this provider.
     fn facts(&self) -> &Facts;
+
+    /// The time by the store's clock, as far as that is known: the one that its objects and uploads are dated by.
+    fn now(&self) -> SystemTime {
+        clock::now()
+    }
 
     /// Whether the bucket is there and may be used.
     async fn head_bucket(&self) -> Result<()>;

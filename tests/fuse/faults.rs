@@ -33,7 +33,9 @@ const FAULTS: &[&str] = &[
     "fault = \"latency\"\ndelay = \"50ms\"",
     "fault = \"bandwidth\"\nup = \"16MiB\"\ndown = \"16MiB\"",
     "fault = \"clock-skew\"\nby = \"-20m\"",
-    "fault = \"clock-skew\"\nby = \"20m\"\nprobability = 0.2",
+    // What such a server begins it dates so that after a crash nobody knows whose it is.
+    "fault = \"clock-skew\"\noperation = [\"PutObject\", \"UploadPart\", \"CompleteMultipartUpload\", \"CopyObject\", \"HeadObject\", \
+     \"GetObject\", \"ListObjectsV2\"]\nby = \"20m\"\nprobability = 0.2",
     "fault = \"status\"\nstatus = 500\nprobability = 0.25",
     "fault = \"status\"\nstatus = 500\nretry_after = \"1s\"\nprobability = 0.05",
     "fault = \"status\"\nstatus = 503\nprobability = 0.25",

@@ -43,6 +43,21 @@ pub(crate) fn until(condition: impl Fn() -> bool) {
     }
 }
 
+/// Waits for a line that a program prints.
+#[track_caller]
+fn until_said(program: &mut Child, text: &str) {
+    let lines = BufReader::new(program.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut said = Vec::new();
+    for line in lines {
+        if line.contains(text) {
+            return;
+        }
+        said.push(line);
+    }
+    let error = io::read_to_string(program.stderr.take().unwrap()).unwrap();
+    panic!("it has ended without {text:?}; it said {said:?} and {error:?}");
+}
+
 #[track_caller]
 fn until_logged(seen: &Seen, text: &str) {
     until(|| seen.mounted.log().contains(text));
@@ -221,9 +236,8 @@ fn an_unmount_says_that_it_waits_for_the_store() {
     // Stored a moment later.
     fs::set_permissions(seen.mounted.join("file"), fs::Permissions::from_mode(0o604)).unwrap();
     let mut unmount = seen.mounted.unmount_command();
-    let mut unmount = unmount.stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(unmount.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("the store has not answered for")));
+    let mut unmount = unmount.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until_said(&mut unmount, "the store has not answered for");
     seen.backend.set_faults("");
     assert!(unmount.wait().unwrap().success());
     let seen = seen.mounted_again();
@@ -240,8 +254,7 @@ fn an_unmount_that_is_interrupted_says_what_remains() {
     for signal in [Signal::INT, Signal::TERM] {
         let mut unmount = seen.mounted.unmount_command();
         let mut unmount = unmount.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(unmount.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap().starts_with("storing 2 files, 1 MiB left")));
+        until_said(&mut unmount, "storing 2 files, 1 MiB left");
         rustix::process::kill_process(Pid::from_raw(unmount.id().cast_signed()).unwrap(), signal).unwrap();
         let ended = unmount.wait_with_output().unwrap();
         let said = String::from_utf8(ended.stderr).unwrap();

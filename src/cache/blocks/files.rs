@@ -2,16 +2,14 @@
 //!
 //! Nothing here decides what is kept. Only files with names of its own are ever removed.
 
+use crate::base::held::Held;
 use crate::cache::blocks::index::Found;
 use crate::cache::blocks::layout;
 use crate::cache::blocks::layout::VersionId;
 use bytes::Bytes;
 use rustix::fs::FallocateFlags;
-use rustix::fs::FlockOperation;
 use rustix::fs::OFlags;
 use rustix::fs::fallocate;
-use rustix::fs::flock;
-use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fs;
 use std::fs::File;
@@ -48,12 +46,6 @@ pub enum Error {
     },
 }
 
-/// Keeps other processes out as long as it lives.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
-}
-
 /// Where the files are.
 #[derive(Clone, Debug)]
 pub struct Files {
@@ -65,17 +57,14 @@ impl Files {
     ///
     /// # Errors
     /// When another process has it, or the disk refuses.
-    pub fn open(dir: &Path) -> Result<(Self, Lock), Error> {
+    pub fn open(dir: &Path) -> Result<(Self, Held), Error> {
         let io = |cause| Error::Io { path: dir.to_owned(), cause };
         let own = dir.join(OWN);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&own).map_err(io)?;
         fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).map_err(io)?;
         let lock = options().create(true).truncate(false).read(true).open(own.join("lock")).map_err(io)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok((Self { own }, Lock { _file: lock })),
-            Err(Errno::WOULDBLOCK) => Err(Error::Busy(dir.to_owned())),
-            Err(errno) => Err(io(errno.into())),
-        }
+        let lock = Held::try_new(lock).map_err(io)?;
+        Ok((Self { own }, lock.ok_or_else(|| Error::Busy(dir.to_owned()))?))
     }
 
     /// The file with the blocks of a version.

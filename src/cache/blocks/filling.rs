@@ -1,8 +1,8 @@
 //! The thread that changes the files: it alone writes, makes room and removes, one after the other.
 
 use crate::base::clock;
+use crate::base::held::Held;
 use crate::cache::blocks::Shared;
-use crate::cache::blocks::files::Lock;
 use crate::cache::blocks::index::Eviction;
 use crate::cache::blocks::layout::VersionId;
 use bytes::Bytes;
@@ -32,7 +32,7 @@ pub enum Job {
 }
 
 /// Finds out what is there, then does what comes. Holds the lock meanwhile.
-pub fn run(shared: &Shared, jobs: &Receiver<Job>, lock: Lock) {
+pub fn run(shared: &Shared, jobs: &Receiver<Job>, lock: Held) {
     let found = shared.files.load_all();
     shared.index().found_all(&found);
     drop(found);

@@ -107,7 +107,7 @@ async fn while_an_upload_of_the_key_is_being_asked_for_all_are_left() {
     drop((store, uploads));
     let (store, uploads, leftovers) = bed.open();
     // The store has it, and the answer is on its way.
-    let attempt = uploads.intend("k").await;
+    let attempt = uploads.intend("k", bed.memory.now()).await;
     let id = bed.begin(&*bed.memory, "k").await.unwrap();
     assert_eq!(leftovers.abort(&*bed.memory, &BTreeSet::new()).await, 0);
     uploads.begun(attempt, "k", &id).await;
@@ -126,7 +126,7 @@ async fn what_was_lost_is_found_once_another_upload_of_the_key_has_its_answer() 
     bed.begin(&store, "k").await.unwrap_err();
     drop((store, uploads));
     let (_store, uploads, leftovers) = bed.open();
-    let attempt = uploads.intend("k").await;
+    let attempt = uploads.intend("k", bed.memory.now()).await;
     let id = bed.begin(&*bed.memory, "k").await.unwrap();
     let answered = async {
         tokio::time::sleep(LOOK_PAUSE * 3).await;

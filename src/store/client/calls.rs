@@ -1,5 +1,6 @@
 //! The client as a [`Store`]: each operation as one call, or as what stands in for it.
 
+use crate::base::clock;
 use crate::store::Condition;
 use crate::store::CopySource;
 use crate::store::Error;
@@ -35,6 +36,7 @@ use futures_util::stream;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 /// Deletes side by side, where they go one by one.
 const DELETES_AT_ONCE: usize = 16;
@@ -104,6 +106,10 @@ fn absent_is_unmatched(mut error: Error, condition: &Condition) -> Error {
 impl Store for Client {
     fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    fn now(&self) -> SystemTime {
+        self.signer.store_time(clock::now())
     }
 
     async fn head_bucket(&self) -> Result<()> {

@@ -228,6 +228,11 @@ impl Signer {
         Authorization { access_key_id, scope, signed_headers, signature }.header(scheme)
     }
 
+    /// The time by the store's clock, as far as that is known.
+    pub fn store_time(&self, now: SystemTime) -> SystemTime {
+        shifted(now, self.ahead())
+    }
+
     /// By how many seconds the store's clock is believed to be ahead.
     pub fn ahead(&self) -> i64 {
         self.ahead_seconds.load(Ordering::Relaxed)

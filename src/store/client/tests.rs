@@ -255,6 +255,8 @@ async fn the_stores_clock_is_learnt() {
         let apart = signed.duration_since(want).unwrap_or_else(|error| error.duration());
         assert!(apart < Duration::from_secs(60), "{apart:?}");
     }
+    let now = client.now();
+    assert!(now >= theirs - Duration::from_secs(2) && now < theirs + Duration::from_secs(60), "{now:?}");
     for _ in 0..2 {
         script.answer(403, &[("date", &date::http(theirs))], &error("RequestTimeTooSkewed", ""));
     }

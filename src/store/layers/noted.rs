@@ -23,6 +23,7 @@ use crate::wire::etag::ETag;
 use async_trait::async_trait;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Names one attempt at beginning an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,8 +33,8 @@ pub struct Attempt(pub u64);
 /// refuse a file.
 #[async_trait]
 pub trait Ledger: Send + Sync + 'static {
-    /// An upload of this key is about to be asked for. Remembered when this returns.
-    async fn intend(&self, key: &str) -> Attempt;
+    /// An upload of this key is about to be asked for, at this time by the store's clock. Remembered when this returns.
+    async fn intend(&self, key: &str, at: SystemTime) -> Attempt;
 
     /// It was begun. Remembered when this returns.
     async fn begun(&self, attempt: Attempt, key: &str, upload: &UploadId);
@@ -76,6 +77,10 @@ impl Store for Noted {
         self.inner.facts()
     }
 
+    fn now(&self) -> SystemTime {
+        self.inner.now()
+    }
+
     async fn head_bucket(&self) -> Result<()> {
         self.inner.head_bucket().await
     }
@@ -113,7 +118,7 @@ impl Store for Noted {
     }
 
     async fn create_upload(&self, key: &str, headers: &Headers) -> Result<UploadId> {
-        let attempt = self.ledger.intend(key).await;
+        let attempt = self.ledger.intend(key, self.inner.now()).await;
         let done = self.inner.create_upload(key, headers).await;
         match &done {
             Ok(upload) => self.ledger.begun(attempt, key, upload).await,

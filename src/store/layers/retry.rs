@@ -43,6 +43,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
+use std::time::SystemTime;
 
 /// How long to go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,6 +210,10 @@ impl Retry {
 impl Store for Retry {
     fn facts(&self) -> &Facts {
         self.inner.facts()
+    }
+
+    fn now(&self) -> SystemTime {
+        self.inner.now()
     }
 
     async fn head_bucket(&self) -> Result<()> {

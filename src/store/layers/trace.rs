@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::time::SystemTime;
 
 /// What was asked of a store so far, by operation.
 #[derive(Debug, Default)]
@@ -119,6 +120,10 @@ impl Traced {
 impl Store for Traced {
     fn facts(&self) -> &Facts {
         self.inner.facts()
+    }
+
+    fn now(&self) -> SystemTime {
+        self.inner.now()
     }
 
     async fn head_bucket(&self) -> Result<()> {

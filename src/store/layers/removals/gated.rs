@@ -26,6 +26,7 @@ use crate::wire::etag::ETag;
 use async_trait::async_trait;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A store behind its removals.
 pub struct Gated {
@@ -57,6 +58,10 @@ impl Gated {
 impl Store for Gated {
     fn facts(&self) -> &Facts {
         self.inner.facts()
+    }
+
+    fn now(&self) -> SystemTime {
+        self.inner.now()
     }
 
     async fn head_bucket(&self) -> Result<()> {
