@@ -204,6 +204,7 @@ pub fn mount(args: &MountArgs, environment: &Environment) -> Result<Plan, Failur
         dir: args.dir.clone(),
         control_dir: environment.control_dir(),
         state_dir,
+        metrics: args.metrics,
         journal_limit: args.uploads.journal_limit.0,
     })
 }

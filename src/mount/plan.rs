@@ -12,6 +12,7 @@ use crate::store::provider::Integrity;
 use crate::store::provider::Provider;
 use crate::store::provider::Signature;
 use crate::vfs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct Plan {
     pub control_dir: PathBuf,
     /// Where uploads are remembered; nowhere if `None`.
     pub state_dir: Option<PathBuf>,
+    /// Where figures are shown to monitors; nowhere if `None`.
+    pub metrics: Option<SocketAddr>,
     /// Bytes that the journal may take of its disk.
     pub journal_limit: u64,
 }

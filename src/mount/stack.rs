@@ -8,6 +8,7 @@ use crate::mount::check;
 use crate::mount::daemon::Inheritance;
 use crate::mount::journal;
 use crate::mount::journal::Local;
+use crate::mount::observatory::Counters;
 use crate::mount::plan::Plan;
 use crate::mount::reach::Error;
 use crate::mount::reach::Reached;
@@ -18,7 +19,6 @@ use crate::store::UploadId;
 use crate::store::layers::noted::Noted;
 use crate::store::layers::retry::Outage;
 use crate::store::layers::retry::Retry;
-use crate::store::layers::trace::Counters;
 use crate::store::layers::trace::Traced;
 use crate::store::line::Line;
 use crate::store::probe;
@@ -50,11 +50,11 @@ pub struct Stack {
 
 impl Stack {
     /// Builds everything below the kernel. For a new mount checks that the store can be used; one that others have used
-    /// before goes on, and waits for a store that is away.
+    /// before goes on, and waits for a store that is away. Requests are counted in `counters`.
     ///
     /// # Errors
     /// When a local source cannot be served, or the store cannot be used.
-    pub async fn open(plan: &Plan, inheritance: &Inheritance) -> Result<Self, Error> {
+    pub async fn open(plan: &Plan, inheritance: &Inheritance, counters: &Counters) -> Result<Self, Error> {
         let Local { disk, journal } = journal::open(plan)?;
         let reached = Reached::open(&plan.source, &plan.endpoint).await?;
         let mut client = reached.client(None)?;
@@ -73,11 +73,12 @@ impl Stack {
             );
         }
         // Traced below the retries, so that each attempt is seen.
-        let traced = Arc::new(Traced::new(Arc::new(client), Arc::new(Counters::default())));
+        let traced = Arc::new(Traced::new(Arc::new(client), Arc::clone(&counters.store)));
         // Noted below the retries too: each attempt at an upload may leave one behind.
         let (noted, leftovers) = remembered(traced, plan, &inheritance.known);
         let line = Arc::new(Line::default());
         let retry = Retry::at(Arc::clone(&noted), plan.policy.clone(), Arc::clone(&line));
+        let retry = retry.counting(Arc::clone(&counters.store));
         let (storing, store): (Arc<dyn Store>, Arc<dyn Store>) = (Arc::new(retry.for_storing()), Arc::new(retry));
         let resumed = journal.as_deref().map(journal::resumed).unwrap_or_default();
         let cleaning = leftovers.map(|leftovers| tokio::spawn(clean_up(leftovers, resumed, Arc::clone(&store))));
