@@ -209,7 +209,7 @@ pub struct UploadArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The log (how much: BRIGADE_LOG=error|warn|info|debug)")]
 pub struct LogArgs {
-    /// How lines are written: text or json
+    /// How lines are written: text, json, or journald for systemd's journal
     #[arg(long, value_enum, default_value_t = LogFormat::Text, hide_possible_values = true, value_name = "FORMAT")]
     pub log: LogFormat,
     /// Append the log to this file [default: the terminal, or nowhere in the background]
@@ -460,6 +460,8 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
+    /// Entries of systemd's journal
+    Journald,
 }
 
 fn parse_mode(text: &str) -> Result<u32, String> {

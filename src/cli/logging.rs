@@ -3,18 +3,27 @@
 use crate::cli::Failure;
 use crate::cli::args::LogArgs;
 use crate::cli::args::LogFormat;
+use crate::cli::journald;
+use crate::cli::journald::Journald;
 use crate::cli::resolve::Environment;
 use crate::mount::observatory::Logging;
 use std::fs::File;
 use std::io;
 use std::io::IsTerminal;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::SubscriberBuilder;
+use tracing_subscriber::fmt::format::DefaultFields;
+use tracing_subscriber::fmt::format::Format;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 use tracing_subscriber::reload::Handle;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// How much is told where the environment does not say.
 const LEVEL: &str = "info";
@@ -68,6 +77,29 @@ fn reloading<S: 'static>(handle: Handle<EnvFilter, S>) -> Reload {
     Box::new(move |filter| handle.reload(filter).map_err(|cause| cause.to_string()))
 }
 
+fn lines(
+    filter: EnvFilter,
+    writer: BoxMakeWriter,
+    colours: bool,
+) -> SubscriberBuilder<DefaultFields, Format, EnvFilter, BoxMakeWriter> {
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours)
+}
+
+fn to_journal(filter: EnvFilter, args: &LogArgs) -> Result<Reload, Failure> {
+    if let Some(file) = &args.log_file {
+        return Err(Failure::Usage(format!(
+            "--log journald writes to the journal, and --log-file {} to a file; give one of them",
+            file.display()
+        )));
+    }
+    let journal = Journald::connect(Path::new(journald::SOCKET)).map_err(|cause| {
+        Failure::Failed(format!("cannot log to the journal at {}: {cause}; use --log text", journald::SOCKET))
+    })?;
+    let (filter, handle) = reload::Layer::new(filter);
+    tracing_subscriber::registry().with(filter).with(journal).init();
+    Ok(reloading(handle))
+}
+
 /// Starts logging.
 pub fn start(args: &LogArgs, environment: &Environment) -> Result<Log, Failure> {
     let level = environment.log.as_deref().unwrap_or(LEVEL);
@@ -88,20 +120,20 @@ pub fn start(args: &LogArgs, environment: &Environment) -> Result<Log, Failure> 
         Some(file) => (BoxMakeWriter::new(Arc::clone(file)), false),
         None => (BoxMakeWriter::new(io::stderr), io::stderr().is_terminal()),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
     let reload = match args.log {
         LogFormat::Text => {
-            let builder = builder.with_filter_reloading();
+            let builder = lines(filter, writer, colours).with_filter_reloading();
             let handle = builder.reload_handle();
             builder.init();
             reloading(handle)
         }
         LogFormat::Json => {
-            let builder = builder.json().with_filter_reloading();
+            let builder = lines(filter, writer, colours).json().with_filter_reloading();
             let handle = builder.reload_handle();
             builder.init();
             reloading(handle)
         }
+        LogFormat::Journald => to_journal(filter, args)?,
     };
     // A panic in the background would otherwise go nowhere.
     std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a bug in Brigade; please report it")));

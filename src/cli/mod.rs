@@ -5,6 +5,7 @@
 pub mod args;
 mod check;
 pub mod endpoint;
+mod journald;
 mod log;
 mod logging;
 mod mount;
