@@ -1,7 +1,10 @@
-//! What every layer may use: time, randomness, byte sizes, memory. Nothing here knows of files, objects or HTTP.
+//! What every layer may use: time, randomness, byte sizes, memory, figures. Nothing here knows of files, objects or HTTP.
 
 pub mod bytesize;
 pub mod clock;
+pub mod exposition;
+pub mod failures;
+pub mod metrics;
 pub mod pool;
 pub mod process;
 pub mod random;

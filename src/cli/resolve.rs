@@ -207,6 +207,7 @@ pub fn mount(args: &MountArgs, environment: &Environment) -> Result<Plan, Failur
         dir: args.dir.clone(),
         control_dir: environment.control_dir(),
         state_dir,
+        metrics: args.metrics,
         journal_limit: args.uploads.journal_limit.0,
         cache_dir: args.uploads.cache_dir.as_deref().map(absolute).transpose()?,
         cache_limit: args.uploads.cache_limit.0,

@@ -120,6 +120,7 @@ impl Vfs {
         }
         let known = self.tree.child(directory.id, name);
         if let Some(inode) = known.as_ref().filter(|inode| self.is_fresh(inode)) {
+            self.lookups.hit();
             return Ok(Some(Arc::clone(inode)));
         }
         match self.find(directory, name).await? {
@@ -156,14 +157,19 @@ impl Vfs {
         for listed_again in [false, true] {
             match self.remembered(directory, name) {
                 Remembered::Entry(seen, asked) => {
+                    self.lookups.hit();
                     let seen = self.with_metadata(directory, name, seen).await?;
                     return Ok(seen.map(|seen| Found { seen, headers: None, marker: None, asked }));
                 }
-                Remembered::Absent => return Ok(None),
+                Remembered::Absent => {
+                    self.lookups.hit();
+                    return Ok(None);
+                }
                 Remembered::Unknown if listed_again || !self.list_for_lookups(directory).await? => break,
                 Remembered::Unknown => {}
             }
         }
+        self.lookups.miss();
         let asked = clock::monotonic();
         let changes = directory.state().directory.changes;
         let found = self.ask(&format!("{}{name}", self.key_of(directory)?)).await?;
