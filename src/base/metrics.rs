@@ -212,7 +212,12 @@ impl HitRate {
 
     /// It was not there.
     pub fn miss(&self) {
-        add(&self.misses, 1);
+        self.missed(1);
+    }
+
+    /// So many were not there.
+    pub fn missed(&self, times: u64) {
+        add(&self.misses, times);
     }
 
     /// The figures now.

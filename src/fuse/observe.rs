@@ -175,7 +175,10 @@ impl Told {
 
     /// It cannot be answered now: what it is about is looked up before it may have lost its name.
     pub fn waits(&mut self) {
-        self.path = Some(self.path());
+        // Reads and writes wait by the thousand, and what they are about is open: it is looked up if it is needed.
+        if !matches!(self.asked.operation, Operation::Read | Operation::Write) {
+            self.path = Some(self.path());
+        }
     }
 
     /// It is taking long.

@@ -121,14 +121,13 @@ async fn take_and_serve(
         line: Arc::clone(&stack.line),
     };
     let observatory = Arc::new(Observatory::new(looked, Arc::clone(&counters), logging));
-    let shown = match show(plan, begin, &observatory).await {
-        Ok(shown) => shown,
+    let (desk, requests) = match Desk::open(plan, &dir, begin, observatory).await {
+        Ok(opened) => opened,
         Err(error) => {
             stack.close().await;
             return Err(error);
         }
     };
-    let (requests, listening) = listen(plan, &dir, observatory);
     let options = fuse::Options { fs_name: plan.source.to_string(), ..plan.fuse.clone() };
     stack.vfs.take(&inheritance.known).await;
     let deadline = fuse::Deadline { line: Arc::clone(&stack.line), timeout: plan.policy.total };
@@ -154,14 +153,14 @@ async fn take_and_serve(
     let orders = if can_be_taken_over { orders(link) } else { mpsc::unbounded_channel().1 };
     let serving = Serving::new(&stack, dir.clone(), session.gate(), can_be_taken_over);
     let (end, asker) = serving.until_the_end(session, signals, requests, orders).await;
-    if let Some(listening) = listening {
-        // Awaited, for the socket's file to be gone when this process is.
-        listening.abort();
-        let _ = listening.await;
-    }
-    drop(shown);
+    desk.close().await;
     stack.close().await;
-    let (reply, news) = match &end {
+    take_leave(plan, link, dir, &end, asker).await
+}
+
+/// Tells how it ended: the log, the process that keeps the mount, and who has asked for it.
+async fn take_leave(plan: &Plan, link: &Link, dir: PathBuf, end: &End, asker: Option<Connection>) -> Result<(), Error> {
+    let (reply, news) = match end {
         End::Mount(ending) => {
             tracing::info!(source = %plan.source, dir = %dir.display(), ?ending, "unmounted");
             (Reply::Unmounted, News::Ended { clean: *ending == Ending::Clean })
@@ -234,6 +233,35 @@ fn told_to_serve(link: &Link) -> io::Result<(OwnedFd, bool)> {
     match link.receive()? {
         Some((Order::Serve { can_be_taken_over }, Some(device))) => Ok((device, can_be_taken_over)),
         Some(_) | None => Err(io::ErrorKind::BrokenPipe.into()),
+    }
+}
+
+/// Where others ask about the mount, or ask something of it.
+struct Desk {
+    listening: Option<JoinHandle<()>>,
+    shown: Option<Listening>,
+}
+
+impl Desk {
+    /// Opens it. Requests come out of what is returned with it; questions are answered by the observatory.
+    async fn open(
+        plan: &Plan,
+        dir: &Path,
+        begin: Begin,
+        observatory: Arc<Observatory>,
+    ) -> Result<(Self, mpsc::Receiver<(Request, Connection)>), Error> {
+        let shown = show(plan, begin, &observatory).await?;
+        let (requests, listening) = listen(plan, dir, observatory);
+        Ok((Self { listening, shown }, requests))
+    }
+
+    async fn close(self) {
+        if let Some(listening) = self.listening {
+            // Awaited, for the socket's file to be gone when this process is.
+            listening.abort();
+            let _ = listening.await;
+        }
+        drop(self.shown);
     }
 }
 

@@ -167,6 +167,7 @@ fn files(page: &mut Page, figures: &Figures) {
         ("brigade_files_dirty", "Files that the bucket does not have as they are.", figures.dirty.len() as u64),
         ("brigade_dirty_bytes", "Bytes of those files.", bytes(|dirty| dirty.size_bytes)),
         ("brigade_unsent_bytes", "Bytes that the store has not taken.", bytes(|dirty| dirty.unsent_bytes)),
+        ("brigade_removals_waiting", "Objects of removed files that the bucket still has.", figures.removals as u64),
     ];
     rows.iter().for_each(|(name, help, value)| page.single(name, Kind::Gauge, help, value));
     if let Some(journal) = figures.journal {
@@ -179,10 +180,27 @@ fn files(page: &mut Page, figures: &Figures) {
 }
 
 fn caches(page: &mut Page, observatory: &Observatory, figures: &Figures) {
-    let help = "What was looked for in memory: names, metadata of listed objects, contents that are read.";
+    let help =
+        "What was looked for here first: names, metadata of listed objects, contents that are read, blocks on disk.";
     let mut family = page.family("brigade_cache_requests_total", Kind::Counter, help);
-    for (cache, hits) in [("names", figures.lookups), ("metadata", figures.metadata), ("reads", observatory.reads())] {
+    let in_memory = [("names", figures.lookups), ("metadata", figures.metadata), ("reads", observatory.reads())];
+    let on_disk = figures.blocks.map(|figures| ("blocks", figures.blocks));
+    for (cache, hits) in in_memory.into_iter().chain(on_disk) {
         family.sample(&[("cache", cache), ("result", "hit")], hits.hits);
         family.sample(&[("cache", cache), ("result", "miss")], hits.misses);
     }
+    let Some(disk) = figures.blocks else { return };
+    let help = "Bytes of contents that came from blocks on disk, and those that came from the store.";
+    let mut family = page.family("brigade_cache_bytes_total", Kind::Counter, help);
+    family.sample(&[("cache", "blocks"), ("result", "hit")], disk.hit_bytes);
+    family.sample(&[("cache", "blocks"), ("result", "miss")], disk.miss_bytes);
+    page.single("brigade_cache_disk_bytes", Kind::Gauge, "What blocks take of their disk.", disk.bytes);
+    let help = "What blocks may take of their disk.";
+    page.single("brigade_cache_disk_limit_bytes", Kind::Gauge, help, disk.limit_bytes);
+    let help = "Blocks that wait to be written.";
+    page.single("brigade_cache_blocks_waiting", Kind::Gauge, help, disk.waiting);
+    let help = "Blocks that were not kept, because too many waited or the disk refused.";
+    page.single("brigade_cache_blocks_dropped_total", Kind::Counter, help, disk.dropped);
+    let help = "Blocks that were not what they had been when they were kept.";
+    page.single("brigade_cache_blocks_damaged_total", Kind::Counter, help, disk.damaged);
 }

@@ -164,6 +164,7 @@ impl Observatory {
                 lookups: figures.lookups.into(),
                 metadata: figures.metadata.into(),
                 reads: self.reads().into(),
+                blocks: figures.blocks.map(status::Blocks::from),
             },
             uploads: figures.dirty.into_iter().take(UPLOADS_MAX).map(status::Upload::from).collect(),
             requests: view.requests.iter().map(requests).collect(),
@@ -194,6 +195,7 @@ fn files(figures: &Figures) -> Files {
         dirty: figures.dirty.len(),
         dirty_bytes: figures.dirty.iter().map(|dirty| dirty.size_bytes).sum(),
         unsent_bytes: figures.dirty.iter().map(|dirty| dirty.unsent_bytes).sum(),
+        to_be_removed: figures.removals,
     }
 }
 

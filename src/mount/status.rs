@@ -5,6 +5,7 @@ use crate::base::failures::Remembered;
 use crate::base::metrics::Counted;
 use crate::base::metrics::Hits;
 use crate::base::metrics::Times;
+use crate::cache::blocks;
 use crate::vfs::figures;
 use crate::vfs::figures::Stage;
 use serde::Deserialize;
@@ -73,6 +74,8 @@ pub struct Files {
     pub dirty_bytes: u64,
     /// Of these, bytes that the store has not taken.
     pub unsent_bytes: u64,
+    /// Objects of removed files that the bucket still has.
+    pub to_be_removed: usize,
 }
 
 /// Memory for contents.
@@ -109,6 +112,32 @@ pub struct Caches {
     pub metadata: HitsAndMisses,
     /// Reads, out of what was read ahead or is being written.
     pub reads: HitsAndMisses,
+    /// Contents that are fetched, out of blocks on local disk; `null` without `--cache-dir`.
+    pub blocks: Option<Blocks>,
+}
+
+/// Blocks on local disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Blocks {
+    /// Blocks that were read from the disk.
+    pub hits: u64,
+    /// Blocks that the store was asked for.
+    pub misses: u64,
+    /// Bytes of contents that came from the disk.
+    pub hit_bytes: u64,
+    /// Bytes of contents that came from the store.
+    pub miss_bytes: u64,
+    /// Bytes of the disk taken.
+    pub bytes: u64,
+    /// Bytes of the disk that may be taken.
+    pub limit_bytes: u64,
+    /// Blocks that wait to be written.
+    pub waiting: usize,
+    /// Blocks that were not kept, because too many waited or the disk refused.
+    pub dropped: u64,
+    /// Blocks that were not what they had been when they were kept.
+    pub damaged: u64,
 }
 
 /// How often something was there already, and how often not.
@@ -231,6 +260,14 @@ impl From<Hits> for HitsAndMisses {
     }
 }
 
+impl From<blocks::Figures> for Blocks {
+    fn from(figures: blocks::Figures) -> Self {
+        let blocks::Figures { blocks, hit_bytes, miss_bytes, bytes, limit_bytes, waiting, dropped, damaged } = figures;
+        let Hits { hits, misses } = blocks;
+        Self { hits, misses, hit_bytes, miss_bytes, bytes, limit_bytes, waiting, dropped, damaged }
+    }
+}
+
 impl From<Times> for Latency {
     fn from(times: Times) -> Self {
         let p = |of_a_thousand| times.quantile_us(of_a_thousand);
@@ -295,42 +332,4 @@ fn written(at: SystemTime) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn an_upload_tells_how_far_it_is() {
-        let dirty = |unsent_bytes, bytes_per_second, stage| figures::Dirty {
-            path: "a".into(),
-            size_bytes: 100,
-            unsent_bytes,
-            bytes_per_second,
-            stage,
-        };
-        let rows = [
-            // unsent  rate      stage           stored  remaining
-            (40, Some(15), Stage::Storing, 60, Some(3)),
-            (40, Some(15), Stage::Open, 60, None),
-            (40, None, Stage::Storing, 60, None),
-            (140, Some(0), Stage::Storing, 0, None),
-        ];
-        for (unsent, rate, stage, stored, remaining) in rows {
-            let upload = Upload::from(dirty(unsent, rate, stage));
-            assert_eq!((upload.stored_bytes, upload.remaining_s), (stored, remaining), "{upload:?}");
-        }
-    }
-
-    #[test]
-    fn times_are_those_of_rfc_3339() {
-        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_000_000_500);
-        assert_eq!(written(at), "2026-11-18T11:06:40Z");
-    }
-
-    #[test]
-    fn an_answer_of_another_version_is_read_as_far_as_it_is_known() {
-        let text = r#"{"version":1,"source":"s3://b","later":{"x":1},"files":{"open":2,"closed":1}}"#;
-        let status: Status = serde_json::from_str(text).unwrap();
-        assert_eq!((status.source.as_str(), status.files.open, status.memory.bytes), ("s3://b", 2, 0));
-    }
-}
+mod tests;

@@ -245,6 +245,12 @@ impl Error {
         self.said.as_ref()?.request_id.as_deref()
     }
 
+    /// What is told of another key that the same request was about, or told to another who waits. Its cause is not in it.
+    #[must_use]
+    pub fn of_key(&self, key: &str) -> Self {
+        Self::new(self.op, key, self.kind.clone(), self.message.clone()).said(self.code(), self.request_id())
+    }
+
     /// The same error with its cause.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {

@@ -2,6 +2,9 @@
 //! request was about. Looks, and changes nothing.
 
 use crate::base::metrics::Hits;
+use crate::cache::blocks;
+use crate::cache::blocks::BlockCache;
+use crate::store::layers::removals::Removals;
 use crate::vfs::Vfs;
 use crate::vfs::inode::InodeId;
 use crate::writer::draft::Draft;
@@ -28,6 +31,10 @@ pub struct Figures {
     pub lookups: Hits,
     /// How often the metadata of a listed object were known.
     pub metadata: Hits,
+    /// Blocks on local disk, if they are kept.
+    pub blocks: Option<blocks::Figures>,
+    /// Objects that are still to be removed.
+    pub removals: usize,
     /// The journal, if there is one.
     pub journal: Option<Journal>,
 }
@@ -125,8 +132,10 @@ impl Vfs {
             memory_waiting: pool.waiting(),
             lookups: self.lookups.read(),
             metadata: self.metadata.hits(),
+            blocks: self.reading.cache.as_deref().map(BlockCache::figures),
+            removals: self.removals.as_deref().map_or(0, Removals::count),
             journal: journal.map(|(journal, limit)| Journal {
-                files: journal.state().drafts.len(),
+                files: journal.drafts(),
                 bytes: limit.taken(),
                 limit_bytes: limit.max(),
             }),

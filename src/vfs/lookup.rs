@@ -157,12 +157,12 @@ impl Vfs {
         for listed_again in [false, true] {
             match self.remembered(directory, name) {
                 Remembered::Entry(seen, asked) => {
-                    self.lookups.hit();
+                    self.answered(listed_again);
                     let seen = self.with_metadata(directory, name, seen).await?;
                     return Ok(seen.map(|seen| Found { seen, headers: None, marker: None, asked }));
                 }
                 Remembered::Absent => {
-                    self.lookups.hit();
+                    self.answered(listed_again);
                     return Ok(None);
                 }
                 Remembered::Unknown if listed_again || !self.list_for_lookups(directory).await? => break,
@@ -180,6 +180,11 @@ impl Vfs {
         }
         drop(state);
         Ok(found)
+    }
+
+    /// A name was answered by what is remembered of its directory, listed for it if `listed`.
+    fn answered(&self, listed: bool) {
+        if listed { self.lookups.miss() } else { self.lookups.hit() }
     }
 
     /// Asks the bucket for one key, as an object and as a directory, in one round.

@@ -18,6 +18,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Child;
 use std::process::Stdio;
 use std::thread;
+use tempfile::TempDir;
 
 const MIB: usize = 1 << 20;
 /// Every request is cut off.
@@ -152,37 +153,45 @@ fn only_their_user_reaches_the_socket() {
 }
 
 #[test]
-fn every_name_of_the_document_is_documented() {
-    let seen = Seen::new(&["--durability", "journal"]);
-    fs::write(seen.mounted.join("file"), "text").unwrap();
-    let documented = include_str!("../../docs/status.md");
+fn a_cache_on_disk_and_removals_are_told_of() {
+    let dir = TempDir::new().unwrap();
+    let seen = Seen::new(&["--cache-dir", dir.path().to_str().unwrap(), "--cache-limit", "64MiB"]);
+    let bytes = noise(3 * MIB, 5);
+    seen.put("file", &bytes);
+    assert!(fs::read(seen.mounted.join("file")).unwrap() == bytes);
     let told = document(&seen);
-    let mut names = Vec::new();
-    collect(&told, "", &mut names);
-    for name in names {
-        assert!(documented.contains(&format!("`{name}`")), "docs/status.md does not explain `{name}`");
-    }
+    let blocks = &told["caches"]["blocks"];
+    assert_eq!((&blocks["hits"], &blocks["miss_bytes"]), (&0.into(), &(3 * MIB).into()), "{told}");
+    assert_eq!((&blocks["misses"], &blocks["limit_bytes"]), (&12.into(), &(64 << 20).into()), "{told}");
+    let seen = seen.mounted_after_unmount();
+    assert!(fs::read(seen.mounted.join("file")).unwrap() == bytes);
+    let told = document(&seen);
+    let blocks = &told["caches"]["blocks"];
+    assert_eq!((&blocks["hits"], &blocks["hit_bytes"]), (&12.into(), &(3 * MIB).into()), "{told}");
+    assert_eq!((&blocks["misses"], &blocks["miss_bytes"]), (&0.into(), &0.into()), "{told}");
+    assert!(blocks["bytes"].as_u64() >= Some(3 << 20), "{told}");
+    let page = status(&seen, &[]).stdout;
+    assert!(page.contains("blocks 100 % of 12; ") && page.contains(" of 64 MiB on disk\n"), "{page}");
     seen.mounted.unmount();
 }
 
-/// The names of a document as its page writes them.
-fn collect(value: &Value, above: &str, names: &mut Vec<String>) {
-    let Some(fields) = value.as_object() else { return };
-    for (name, field) in fields {
-        let path = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
-        match (name.as_str(), field) {
-            ("requests" | "operations", Value::Object(all)) => {
-                for field in all.values() {
-                    names.extend(field.as_object().unwrap().keys().map(|name| format!("….{name}")));
-                }
-            }
-            ("uploads" | "errors", Value::Array(all)) => {
-                all.iter().for_each(|one| collect(one, &format!("{name}[]"), names))
-            }
-            (_, Value::Object(_)) => collect(field, &path, names),
-            _ => names.push(path),
-        }
+#[test]
+fn removals_that_wait_are_told_of() {
+    let seen = Seen::new(&["--durability", "journal"]);
+    for name in ["first", "second"] {
+        seen.put(name, b"text");
+        fs::metadata(seen.mounted.join(name)).unwrap();
     }
+    // Its caller hears what the store says; the next one need not wait.
+    fs::remove_file(seen.mounted.join("first")).unwrap();
+    seen.backend.set_faults(GONE);
+    fs::remove_file(seen.mounted.join("second")).unwrap();
+    assert_eq!(document(&seen)["files"]["to_be_removed"], 1);
+    let page = status(&seen, &[]).stdout;
+    assert!(page.contains("; 1 removed one still in it\n"), "{page}");
+    seen.backend.set_faults("");
+    until(|| document(&seen)["files"]["to_be_removed"] == 0);
+    seen.mounted.unmount();
 }
 
 fn watched(seen: &Seen, terminal: &Terminal) -> Child {

@@ -3,6 +3,7 @@
 use crate::base::bytesize::ByteSize;
 use crate::cli::status::Look;
 use crate::cli::status::Seen;
+use crate::mount::status::Blocks;
 use crate::mount::status::Failed;
 use crate::mount::status::HitsAndMisses;
 use crate::mount::status::Requests;
@@ -57,7 +58,7 @@ fn of_mount(status: &Status, before: Option<(&Status, Duration)>) -> Vec<String>
     lines.push(labelled("memory", &format!("{} of {}{waiting}", ByteSize(memory.bytes), ByteSize(memory.limit_bytes))));
     if let Some(journal) = &status.journal {
         let (bytes, limit) = (ByteSize(journal.bytes), ByteSize(journal.limit_bytes));
-        lines.push(labelled("journal", &format!("{} files, {bytes} of {limit}", journal.files)));
+        lines.push(labelled("journal", &format!("{}, {bytes} of {limit}", counted(journal.files))));
     }
     lines.push(labelled("caches", &caches(status)));
     if !status.requests.is_empty() {
@@ -74,7 +75,7 @@ fn of_mount(status: &Status, before: Option<(&Status, Duration)>) -> Vec<String>
         lines.push(format!("    and {more} more"));
     }
     if attributes > 0 {
-        lines.push(labelled("changes", &format!("attributes of {attributes} files are to be stored")));
+        lines.push(labelled("changes", &format!("attributes of {} are to be stored", counted(attributes))));
     }
     if !status.errors.is_empty() {
         lines.push("  last failures (UTC)".to_owned());
@@ -117,17 +118,26 @@ fn moved(status: &Status) -> (u64, u64) {
 fn files(status: &Status) -> String {
     let files = &status.files;
     let open = format!("{} open", files.open);
+    let removals = match files.to_be_removed {
+        0 => String::new(),
+        1 => "; 1 removed one still in it".to_owned(),
+        files => format!("; {files} removed ones still in it"),
+    };
     if files.dirty == 0 {
-        return format!("{open}, all that was written is in the bucket");
+        return format!("{open}, all that was written is in the bucket{removals}");
     }
     let stored = files.dirty_bytes.saturating_sub(files.unsent_bytes);
     let sizes = format!("{} of {} stored", ByteSize(stored), ByteSize(files.dirty_bytes));
-    format!("{open}, {} not in the bucket yet: {sizes}", files.dirty)
+    format!("{open}, {} not in the bucket yet: {sizes}{removals}", files.dirty)
 }
 
 fn caches(status: &Status) -> String {
     let caches = &status.caches;
-    format!("names {}, metadata {}, reads {}", share(caches.lookups), share(caches.metadata), share(caches.reads))
+    let memory =
+        format!("names {}, metadata {}, reads {}", share(caches.lookups), share(caches.metadata), share(caches.reads));
+    let Some(Blocks { hits, misses, bytes, limit_bytes, .. }) = caches.blocks else { return memory };
+    let blocks = share(HitsAndMisses { hits, misses });
+    format!("{memory}, blocks {blocks}; {} of {} on disk", ByteSize(bytes), ByteSize(limit_bytes))
 }
 
 fn share(of: HitsAndMisses) -> String {
@@ -186,6 +196,10 @@ fn failure(failed: &Failed) -> String {
     let times = if failed.times > 1 { format!(" ({} times)", failed.times) } else { String::new() };
     let errno = failed.errno.as_deref().map(|errno| format!("{errno}: ")).unwrap_or_default();
     shown(&format!("{clock} {} {:?}: {errno}{}{times}", failed.operation, failed.path, failed.message))
+}
+
+fn counted(files: usize) -> String {
+    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
 }
 
 /// A span of time in its two largest units.

@@ -116,13 +116,22 @@ async fn read_through(stream: &Arc<Stream>) -> Vec<u8> {
     }
 }
 
+/// Returns when nothing is fetched any more, and what came was given to the cache.
+async fn all_fetched(stream: &Stream) {
+    while Arc::strong_count(&stream.context) > 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_read_through_is_read_again_without_a_request_also_in_another_way() {
     let (store, dir) = (Arc::new(Memory::new()), TempDir::new().unwrap());
     for len in [1, 4096, BLOCK_BYTES, 20 * MIB + 17] {
         let whole = pattern(len);
         let first = cache(&dir);
-        assert_eq!(read_through(&opened_with(&store, &whole, 64 * MIB, Some(Arc::clone(&first))).await).await, whole);
+        let stream = opened_with(&store, &whole, 64 * MIB, Some(Arc::clone(&first))).await;
+        assert_eq!(read_through(&stream).await, whole);
+        all_fetched(&stream).await;
         first.end();
         let second = cache(&dir);
         let before = store.calls(Op::GetObject);
@@ -161,6 +170,7 @@ async fn small_reads_here_and_there_cost_what_they_read_and_the_second_one_a_blo
     }
     assert_eq!(store.calls(Op::GetObject), 8);
     assert!(once <= BLOCK_BYTES, "only what was asked for last is held: {once}");
+    all_fetched(&stream).await;
     first.end();
     let second = cache(&dir);
     let stream = opened_with(&store, &whole, 64 * MIB, Some(Arc::clone(&second))).await;
@@ -196,12 +206,14 @@ async fn gaps_in_what_is_there_are_filled_with_few_requests() {
         jumping.begin(at + BLOCK_BYTES, BLOCK_BYTES).bytes().await.unwrap();
     }
     stream.begin(16 * MIB, 16 * MIB).bytes().await.unwrap();
+    all_fetched(&stream).await;
     first.end();
     let (second, before) = (cache(&dir), store.calls(Op::GetObject));
     let stream = opened_with(&store, &whole, 64 * MIB, Some(Arc::clone(&second))).await;
     assert_eq!(read_through(&stream).await, whole);
     let requests = store.calls(Op::GetObject) - before;
     assert!((1..=12).contains(&requests), "{requests} requests");
+    all_fetched(&stream).await;
     second.end();
     let (third, before) = (cache(&dir), store.calls(Op::GetObject));
     let stream = opened_with(&store, &whole, 64 * MIB, Some(Arc::clone(&third))).await;

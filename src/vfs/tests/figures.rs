@@ -14,6 +14,7 @@ fn figures(mounted: &Mounted) -> Figures {
 #[tokio::test]
 async fn what_is_open_and_what_the_bucket_lacks_is_told_by_path() {
     let mounted = Mounted::new();
+    assert!(mounted.inode("absent").await.is_err());
     let handle = mounted.create("file").await.unwrap();
     mounted.write_at(handle, 0, b"12345").await.unwrap();
     let told = figures(&mounted);
@@ -25,7 +26,7 @@ async fn what_is_open_and_what_the_bucket_lacks_is_told_by_path() {
     mounted.close(handle).await.unwrap();
     let told = figures(&mounted);
     assert_eq!((told.files_open, told.dirty.len(), told.memory_bytes), (0, 0, 0));
-    assert!(told.lookups.misses > 0, "a name that was not known was asked for");
+    assert_eq!(told.lookups.misses, 1, "a name that was not known was asked for, and a listing is no less");
     let hits = told.lookups.hits;
     mounted.inode("file").await.unwrap();
     assert_eq!(figures(&mounted).lookups.hits, hits + 1, "what this mount has just stored is known");

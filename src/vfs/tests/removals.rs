@@ -85,7 +85,8 @@ impl Site {
         let intents: Arc<dyn Intents> = noting.clone();
         let removals = Removals::new(store.clone(), Some(intents), When::Always, Handle::current());
         let shared: Arc<dyn Store> = Arc::new(Gated::new(store.clone(), &removals));
-        let means = Means { storing: Arc::clone(&shared), disk: None, removals: Some(removals), cache: None, waits: false };
+        let means =
+            Means { storing: Arc::clone(&shared), disk: None, removals: Some(removals), cache: None, waits: false };
         let (notes, known) = (Notes::none(), Known::default());
         let vfs = Vfs::going_on(shared, means, Options::default(), Handle::current(), (&notes, &known));
         Self { mounted: Mounted { store, vfs }, noting }

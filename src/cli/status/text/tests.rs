@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::clock;
+use crate::mount::status::Caches;
 use crate::mount::status::Cost;
 use crate::mount::status::Files;
 use crate::mount::status::Journal;
@@ -83,13 +84,13 @@ s3://b on /mnt/1, served for 1 h 2 min
   store     has not answered for 1 min 35 s; what is to be stored waits for it; sent 100 MiB, received 1 MiB
   files     3 open, 3 not in the bucket yet: 100 MiB of 300 MiB stored
   memory    64 MiB of 128 MiB, 2 wait for some
-  journal   1 files, 1 MiB of 1 GiB
+  journal   1 file, 1 MiB of 1 GiB
   caches    names -, metadata -, reads -
   requests  UploadPart 120 (2 failed, 2 repeated), PutObject 3, GetObject 1; about $0.000615 (list prices)
   uploads
     [#########-----------]  45 % 90 MiB of 200 MiB  2 MiB/s  55 s left  big\\u{1b}[2J
     [--------------------]   0 % 0 B of 100 MiB  being written  new
-  changes   attributes of 1 files are to be stored
+  changes   attributes of 1 file are to be stored
   last failures (UTC)
     05:46:40 UploadPart \"big\": SlowDown: no (3 times)
 
@@ -129,4 +130,18 @@ fn numbers_read_well() {
         assert!(bar(done, all).ends_with(want), "{done} of {all}: {}", bar(done, all));
     }
     assert_eq!(share(HitsAndMisses { hits: 2, misses: 1 }), "66 % of 3");
+}
+
+#[test]
+fn blocks_on_disk_and_what_is_still_to_be_removed_are_told_where_there_are_any() {
+    let blocks = Blocks { hits: 9, misses: 1, bytes: 64 * MIB, limit_bytes: 1024 * MIB, ..Blocks::default() };
+    let caches = Caches { blocks: Some(blocks), ..Caches::default() };
+    let files = Files { to_be_removed: 7, ..Files::default() };
+    let page = page(&look(0, vec![seen(1, Ok(Status { caches, files, ..Status::default() }))]), None);
+    for line in [
+        "  files     0 open, all that was written is in the bucket; 7 removed ones still in it",
+        "  caches    names -, metadata -, reads -, blocks 90 % of 10; 64 MiB of 1 GiB on disk",
+    ] {
+        assert!(page.iter().any(|told| told == line), "{page:#?}");
+    }
 }
