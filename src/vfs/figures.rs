@@ -6,6 +6,7 @@ use crate::cache::blocks;
 use crate::cache::blocks::BlockCache;
 use crate::store::layers::removals::Removals;
 use crate::vfs::Vfs;
+use crate::vfs::inode::Inode;
 use crate::vfs::inode::InodeId;
 use crate::writer::draft::Draft;
 use std::time::Instant;
@@ -95,16 +96,18 @@ impl Vfs {
         let pool = &self.writing.pool;
         let disk = self.writing.disk.as_ref();
         let journal = disk.and_then(|disk| Some((disk.as_journal()?, disk.limit()?)));
-        let all = self.tree.all();
-        let inodes = all.len();
-        let dirty = all.into_iter().filter_map(|inode| {
-            let (draft, writers) = {
+        let is_ahead = |inode: &Inode| {
+            let state = inode.state();
+            !state.gone && state.is_ahead()
+        };
+        let (inodes, ahead) = self.tree.look(is_ahead);
+        let dirty = ahead.into_iter().filter_map(|inode| {
+            let (still_ahead, draft, writers) = {
                 let state = inode.state();
-                if state.gone || !state.is_ahead() {
-                    return None;
-                }
-                (state.draft.clone(), state.writers)
+                (state.is_ahead(), state.draft.clone(), state.writers)
             };
+            let path = self.path(&inode).unwrap_or_default();
+            self.tree.let_go(inode);
             let stage = match (&draft, writers) {
                 (None, _) => Stage::Attributes,
                 (Some(_), 0) => Stage::Storing,
@@ -112,8 +115,8 @@ impl Vfs {
                 (Some(draft), _) if draft.is_committing() => Stage::Storing,
                 (Some(_), _) => Stage::Open,
             };
-            Some(Dirty {
-                path: self.path(inode.id).unwrap_or_default(),
+            still_ahead.then(|| Dirty {
+                path,
                 size_bytes: draft.as_ref().map_or(0, Draft::size),
                 unsent_bytes: draft.as_ref().map_or(0, Draft::unsent_bytes),
                 bytes_per_second: draft.as_ref().and_then(|draft| draft.rate(now)),
@@ -147,16 +150,16 @@ impl Vfs {
     pub fn path_of(&self, subject: &Subject) -> Option<String> {
         match subject {
             Subject::Mount => Some(String::new()),
-            Subject::Inode(id) => self.path(*id),
+            Subject::Inode(id) => self.path(&*self.tree.get(*id).ok()?),
             Subject::Name(directory, name) => {
-                let above = self.path(*directory)?;
+                let above = self.path(&*self.tree.get(*directory).ok()?)?;
                 Some(if above.is_empty() { name.clone() } else { format!("{above}/{name}") })
             }
         }
     }
 
-    fn path(&self, id: InodeId) -> Option<String> {
-        let key = self.tree.key(&*self.tree.get(id).ok()?)?;
+    fn path(&self, inode: &Inode) -> Option<String> {
+        let key = self.tree.key(inode)?;
         let path = key.strip_prefix(self.tree.prefix()).unwrap_or(&key);
         Some(path.trim_end_matches('/').to_owned())
     }

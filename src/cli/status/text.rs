@@ -61,8 +61,14 @@ fn of_mount(status: &Status, before: Option<(&Status, Duration)>) -> Vec<String>
         lines.push(labelled("journal", &format!("{}, {bytes} of {limit}", counted(journal.files))));
     }
     lines.push(labelled("caches", &caches(status)));
+    if let Some(Blocks { hits, misses, bytes, limit_bytes, .. }) = status.caches.blocks {
+        let (share, bytes, limit) = (share(HitsAndMisses { hits, misses }), ByteSize(bytes), ByteSize(limit_bytes));
+        lines.push(labelled("blocks", &format!("{share} from local disk; {bytes} of {limit} there")));
+    }
     if !status.requests.is_empty() {
         lines.push(labelled("requests", &requests(status)));
+        let cost = format!("about {} at {}", dollars(status.cost.micro_usd), status.cost.prices);
+        lines.push(labelled("cost", &cost));
     }
     let contents: Vec<_> = status.uploads.iter().filter(|upload| upload.stage != "attributes").collect();
     let attributes = status.uploads.len() - contents.len();
@@ -133,11 +139,7 @@ fn files(status: &Status) -> String {
 
 fn caches(status: &Status) -> String {
     let caches = &status.caches;
-    let memory =
-        format!("names {}, metadata {}, reads {}", share(caches.lookups), share(caches.metadata), share(caches.reads));
-    let Some(Blocks { hits, misses, bytes, limit_bytes, .. }) = caches.blocks else { return memory };
-    let blocks = share(HitsAndMisses { hits, misses });
-    format!("{memory}, blocks {blocks}; {} of {} on disk", ByteSize(bytes), ByteSize(limit_bytes))
+    format!("names {}, metadata {}, reads {}", share(caches.lookups), share(caches.metadata), share(caches.reads))
 }
 
 fn share(of: HitsAndMisses) -> String {
@@ -152,7 +154,7 @@ fn requests(status: &Status) -> String {
     let mut kinds: Vec<_> = status.requests.iter().collect();
     kinds.sort_by_key(|(name, requests)| (std::cmp::Reverse(requests.begun), *name));
     let kinds: Vec<_> = kinds.iter().map(|(name, requests)| kind(name, requests)).collect();
-    format!("{}; about {} ({})", kinds.join(", "), dollars(status.cost.micro_usd), status.cost.prices)
+    kinds.join(", ")
 }
 
 fn kind(name: &str, requests: &Requests) -> String {

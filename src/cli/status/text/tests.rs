@@ -86,7 +86,8 @@ s3://b on /mnt/1, served for 1 h 2 min
   memory    64 MiB of 128 MiB, 2 wait for some
   journal   1 file, 1 MiB of 1 GiB
   caches    names -, metadata -, reads -
-  requests  UploadPart 120 (2 failed, 2 repeated), PutObject 3, GetObject 1; about $0.000615 (list prices)
+  requests  UploadPart 120 (2 failed, 2 repeated), PutObject 3, GetObject 1
+  cost      about $0.000615 at list prices
   uploads
     [#########-----------]  45 % 90 MiB of 200 MiB  2 MiB/s  55 s left  big\\u{1b}[2J
     [--------------------]   0 % 0 B of 100 MiB  being written  new
@@ -140,7 +141,7 @@ fn blocks_on_disk_and_what_is_still_to_be_removed_are_told_where_there_are_any()
     let page = page(&look(0, vec![seen(1, Ok(Status { caches, files, ..Status::default() }))]), None);
     for line in [
         "  files     0 open, all that was written is in the bucket; 7 removed ones still in it",
-        "  caches    names -, metadata -, reads -, blocks 90 % of 10; 64 MiB of 1 GiB on disk",
+        "  blocks    90 % of 10 from local disk; 64 MiB of 1 GiB there",
     ] {
         assert!(page.iter().any(|told| told == line), "{page:#?}");
     }
