@@ -175,25 +175,6 @@ fn a_cache_on_disk_and_removals_are_told_of() {
     seen.mounted.unmount();
 }
 
-#[test]
-fn removals_that_wait_are_told_of() {
-    let seen = Seen::new(&["--durability", "journal"]);
-    for name in ["first", "second"] {
-        seen.put(name, b"text");
-    }
-    assert_eq!(fs::read_dir(seen.mounted.path()).unwrap().count(), 2);
-    // Its caller hears what the store says; the next one need not wait.
-    fs::remove_file(seen.mounted.join("first")).unwrap();
-    seen.backend.set_faults(GONE);
-    fs::remove_file(seen.mounted.join("second")).unwrap();
-    assert_eq!(document(&seen)["files"]["to_be_removed"], 1);
-    let page = status(&seen, &[]).stdout;
-    assert!(page.contains("; 1 removed one still in it\n"), "{page}");
-    seen.backend.set_faults("");
-    until(|| document(&seen)["files"]["to_be_removed"] == 0);
-    seen.mounted.unmount();
-}
-
 fn watched(seen: &Seen, terminal: &Terminal) -> Child {
     let end = || Stdio::from(terminal.end.try_clone().unwrap());
     seen.mounted.command("status").arg("--watch").stdin(end()).stdout(end()).stderr(end()).spawn().unwrap()
