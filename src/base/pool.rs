@@ -105,6 +105,12 @@ impl Pool {
         (self.lock().used * self.segment_bytes) as u64
     }
 
+    /// How many wait for a segment now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     /// A segment, if one is left below the limit, or kept, and nobody waits for it.
     #[must_use]
     pub fn try_take(self: &Arc<Self>) -> Option<Segment> {

@@ -1,5 +1,7 @@
 //! What is known of an object beyond its listing, valid as long as a listing shows the same object.
 
+use crate::base::metrics::HitRate;
+use crate::base::metrics::Hits;
 use crate::store::ETag;
 use lru::LruCache;
 use std::num::NonZeroUsize;
@@ -21,6 +23,7 @@ pub struct Validator {
 
 /// A bounded memory of values by key.
 pub struct MetadataCache<V> {
+    hits: HitRate,
     entries: Mutex<LruCache<String, (Validator, V)>>,
 }
 
@@ -28,15 +31,25 @@ impl<V: Clone> MetadataCache<V> {
     /// Remembers up to `entries_max` objects.
     #[must_use]
     pub fn new(entries_max: NonZeroUsize) -> Self {
-        Self { entries: Mutex::new(LruCache::new(entries_max)) }
+        Self { hits: HitRate::default(), entries: Mutex::new(LruCache::new(entries_max)) }
+    }
+
+    /// How often what was asked for was known.
+    #[must_use]
+    pub fn hits(&self) -> Hits {
+        self.hits.read()
     }
 
     /// What is known of `key`, if the object is still the one that it was learnt from.
     #[must_use]
     pub fn get(&self, key: &str, shown: &Validator) -> Option<V> {
-        let mut entries = self.lock();
-        let (validator, value) = entries.get(key)?;
-        (validator == shown).then(|| value.clone())
+        let known = self.lock().get(key).filter(|(validator, _)| validator == shown).map(|(_, value)| value.clone());
+        if known.is_some() {
+            self.hits.hit();
+        } else {
+            self.hits.miss();
+        }
+        known
     }
 
     /// Remembers what was learnt of `key`.
@@ -75,5 +88,6 @@ mod tests {
         assert_eq!(cache.get("k", &Validator { etag: ETag::new("f"), ..seen.clone() }), None);
         cache.put("other".into(), seen.clone(), 8);
         assert_eq!(cache.get("k", &seen), None, "the bound holds");
+        assert_eq!(cache.hits(), Hits { hits: 1, misses: 4 });
     }
 }

@@ -22,6 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   brigade mount local:bucket-data mnt       a bucket kept in ./bucket-data, as ./mnt
   brigade mount s3://photos/2026 ~/photos   a part of a real bucket
+  brigade status                            what your mounts do, and what is on its way
   brigade umount mnt                        finish what is being stored, then unmount
   brigade check s3://photos                 whether it can be mounted, and what the store can do
   brigade serve bucket-data                 the same data, for every S3 client
@@ -36,6 +37,10 @@ pub enum Command {
     Mount(Box<MountArgs>),
     /// Store what is pending, then unmount; fails if anything is not in the bucket
     Umount(UmountArgs),
+    /// Show what mounts do: files, uploads under way, memory, requests and their cost, the last failures
+    Status(StatusArgs),
+    /// Show what a mount logs, and change it
+    Log(LogCommandArgs),
     /// Have this program go on with a mount, while programs use it
     Upgrade(UpgradeArgs),
     /// Serve a directory of data as an S3 endpoint
@@ -72,6 +77,9 @@ pub struct MountArgs {
     /// What happens while the store is gone.
     #[command(flatten)]
     pub outage: OutageArgs,
+    /// Show figures to Prometheus at http://ADDR:PORT/metrics (docs/status.md)
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Monitoring")]
+    pub metrics: Option<SocketAddr>,
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -207,7 +215,7 @@ pub struct UploadArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The log (how much: BRIGADE_LOG=error|warn|info|debug)")]
 pub struct LogArgs {
-    /// How lines are written: text or json
+    /// How lines are written: text, json, or journald for systemd's journal
     #[arg(long, value_enum, default_value_t = LogFormat::Text, hide_possible_values = true, value_name = "FORMAT")]
     pub log: LogFormat,
     /// Append the log to this file [default: the terminal, or nowhere in the background]
@@ -311,6 +319,41 @@ pub struct UmountArgs {
     /// Give up after this time, such as 30s or 5m, and stay mounted [default: wait]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub timeout: Option<Duration>,
+}
+
+/// `brigade status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// The mount point [default: all that you have mounted]
+    pub dir: Option<PathBuf>,
+    /// Print one JSON document (docs/status.md)
+    #[arg(long)]
+    pub json: bool,
+    /// Show it again every second, until q or Ctrl-C; with --json a document a line
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// `brigade log`.
+#[derive(Debug, Args)]
+pub struct LogCommandArgs {
+    /// The mount point
+    pub dir: PathBuf,
+    /// How much is logged from now on: error, warn, info, debug or trace
+    #[arg(long)]
+    pub level: Option<String>,
+    /// Whether every request of a program is a line from now on: on or off
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "SWITCH")]
+    pub access: Option<Switch>,
+}
+
+/// The values of `log --access`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Yes
+    On,
+    /// No
+    Off,
 }
 
 /// `brigade upgrade`.
@@ -423,6 +466,8 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
+    /// Entries of systemd's journal
+    Journald,
 }
 
 fn parse_mode(text: &str) -> Result<u32, String> {

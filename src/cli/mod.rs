@@ -5,11 +5,14 @@
 pub mod args;
 mod check;
 pub mod endpoint;
+mod journald;
+mod log;
 mod logging;
 mod mount;
 pub mod options;
 pub mod resolve;
 mod serve;
+mod status;
 mod umount;
 mod upgrade;
 mod uploads;
@@ -61,6 +64,8 @@ fn dispatch(arguments: &[OsString], environment: &Environment) -> Result<(), Fai
     match &typed.cli.command {
         Command::Mount(args) => mount::run(args, &typed.arguments, environment),
         Command::Umount(args) => umount::run(args, environment),
+        Command::Status(args) => status::run(args, environment),
+        Command::Log(args) => log::run(args, environment),
         Command::Upgrade(args) => upgrade::run(args, environment),
         Command::Check(args) => check::run(args, environment),
         Command::Serve(args) => serve::run(args, environment),

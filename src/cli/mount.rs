@@ -58,7 +58,7 @@ fn in_background(args: &MountArgs, plan: &Plan, typed: Typed<'_>, environment: &
     let result = logging::start(&args.log, environment).and_then(|log| {
         let ready = || {
             waited_for = false;
-            background::report_ready(log.as_deref())
+            background::report_ready(log.file.as_deref())
         };
         supervisor::run(plan, typed, ready).map_err(|why| Failure::Failed(why.to_string()))
     });
@@ -75,8 +75,8 @@ fn in_background(args: &MountArgs, plan: &Plan, typed: Typed<'_>, environment: &
 fn serve(args: &MountArgs, plan: &Plan, environment: &Environment) -> Result<(), Failure> {
     let link = attach().map(Arc::new).map_err(|cause| Failure::Failed(format!("cannot serve a mount: {cause}")))?;
     let result = logging::start(&args.log, environment).and_then(|log| {
-        let ready = || if environment.in_background { background::silence(log.as_deref()) } else { Ok(()) };
-        daemon::run(plan, &link, ready).map_err(|why| Failure::Failed(why.to_string()))
+        let ready = || if environment.in_background { background::silence(log.file.as_deref()) } else { Ok(()) };
+        daemon::run(plan, &link, log.control, ready).map_err(|why| Failure::Failed(why.to_string()))
     });
     result.map_err(|failure| {
         if let Failure::Usage(why) | Failure::Failed(why) = failure {

@@ -142,7 +142,7 @@ impl<'a> Conversation<'a> {
                 return Err(self.failed(&format!("{why}; it stays mounted, and --force gives up what is not stored")));
             }
             // Said to one who asked for something else.
-            Reply::HandedOver => {}
+            Reply::HandedOver | Reply::Status(_) | Reply::Log { .. } => {}
             Reply::Unmounted => self.unmounted = true,
         }
         Ok(())

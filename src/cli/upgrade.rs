@@ -25,7 +25,14 @@ pub fn run(args: &UpgradeArgs, environment: &Environment) -> Result<(), Failure>
     match client.receive(None) {
         Ok(Some(Reply::HandedOver)) => {}
         Ok(Some(Reply::Refused(why))) => return Err(failed(&format!("{why}; it is served as before"))),
-        Ok(Some(Reply::Pending { .. } | Reply::NotStored(_) | Reply::Busy | Reply::Unmounted)) => {
+        Ok(Some(
+            Reply::Pending { .. }
+            | Reply::NotStored(_)
+            | Reply::Busy
+            | Reply::Unmounted
+            | Reply::Status(_)
+            | Reply::Log { .. },
+        )) => {
             return Err(failed("its process answered something else"));
         }
         Ok(None) => return Err(failed("its process ended before it had handed over; see its log")),

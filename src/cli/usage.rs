@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn wrong_usage_is_one_line_that_names_the_option_the_value_and_what_is_legal() {
         let rows: &[(&str, &[&str])] = &[
-            ("brigade", &["subcommand", "mount, umount, upgrade, serve, check", "see `brigade --help`"]),
+            ("brigade", &["subcommand", "mount, umount, status, log, upgrade, serve, check", "see `brigade --help`"]),
             ("brigade fly", &["'fly'", "see `brigade --help`"]),
             ("brigade mount", &["<SOURCE>", "<DIR>", "see `brigade mount --help`"]),
             ("brigade mount s3://b m --regoin x", &["'--regoin'", "'--region'", "see `brigade mount --help`"]),

@@ -57,6 +57,46 @@ fn of_store(kind: &Kind) -> Errno {
     }
 }
 
+/// No number of an error is as large.
+pub const NUMBERS: usize = 134;
+
+/// The name of a number that [`errno`] answers, or one of the requests that are always refused.
+#[must_use]
+pub fn name(number: i32) -> &'static str {
+    const NAMES: [(Errno, &str); 23] = [
+        (Errno::ENOENT, "ENOENT"),
+        (Errno::EEXIST, "EEXIST"),
+        (Errno::ENOTDIR, "ENOTDIR"),
+        (Errno::EISDIR, "EISDIR"),
+        (Errno::ENOTEMPTY, "ENOTEMPTY"),
+        (Errno::ETXTBSY, "ETXTBSY"),
+        (Errno::EROFS, "EROFS"),
+        (Errno::ESTALE, "ESTALE"),
+        (Errno::EACCES, "EACCES"),
+        (Errno::EOPNOTSUPP, "EOPNOTSUPP"),
+        (Errno::EINVAL, "EINVAL"),
+        (Errno::ENAMETOOLONG, "ENAMETOOLONG"),
+        (Errno::EILSEQ, "EILSEQ"),
+        (Errno::EFBIG, "EFBIG"),
+        (Errno::E2BIG, "E2BIG"),
+        (Errno::EBUSY, "EBUSY"),
+        (Errno::EBADF, "EBADF"),
+        (Errno::ENODATA, "ENODATA"),
+        (Errno::EPERM, "EPERM"),
+        (Errno::ENOSPC, "ENOSPC"),
+        (Errno::EIO, "EIO"),
+        (Errno::EAGAIN, "EAGAIN"),
+        (Errno::ENOSYS, "ENOSYS"),
+    ];
+    NAMES.iter().find(|(known, _)| known.code() == number).map_or("other", |(_, name)| name)
+}
+
+/// The name of a number that is the reason of a failure in figures.
+#[must_use]
+pub fn of_reason(reason: usize) -> &'static str {
+    name(i32::try_from(reason).unwrap_or(0))
+}
+
 /// Whether the log should tell of it: programs live with the rest every day.
 #[must_use]
 pub fn is_remarkable(error: &Error) -> bool {

@@ -6,6 +6,7 @@ pub mod connection;
 pub mod errno;
 pub mod gate;
 mod negotiate;
+pub mod observe;
 mod ops;
 mod pool;
 pub mod session;
@@ -13,6 +14,7 @@ pub mod xattr;
 
 pub use connection::Connection;
 pub use gate::Gate;
+pub use observe::Counters;
 pub use pool::Deadline;
 pub use session::Begin;
 pub use session::Options;

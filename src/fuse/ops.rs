@@ -19,15 +19,18 @@ use crate::fuse::attr::node_kind;
 use crate::fuse::attr::open_flags;
 use crate::fuse::attr::time;
 use crate::fuse::gate::Gate;
+use crate::fuse::observe::Asked;
+use crate::fuse::observe::Counters;
+use crate::fuse::observe::Observer;
+use crate::fuse::observe::Operation as Op;
 use crate::fuse::pool::Deadline;
 use crate::fuse::pool::Pool;
-use crate::fuse::pool::Reply;
-use crate::fuse::pool::refuse;
 use crate::fuse::xattr::answer_names;
 use crate::fuse::xattr::answer_value;
 use crate::fuse::xattr::expected;
 use crate::vfs::Vfs;
 use crate::vfs::attr::Kind;
+use crate::vfs::handle::HandleId;
 use crate::vfs::io::Answer;
 use crate::vfs::key::NAME_BYTES_MAX;
 use crate::vfs::open::Opened;
@@ -84,20 +87,15 @@ pub struct Ops {
 }
 
 impl Ops {
-    pub fn new(vfs: Arc<Vfs>, runtime: Handle, gate: Arc<Gate>, deadline: Deadline) -> Self {
-        Self { vfs, pool: Pool::new(runtime, gate, deadline) }
+    pub fn new(vfs: Arc<Vfs>, runtime: Handle, gate: Arc<Gate>, deadline: Deadline, counters: Arc<Counters>) -> Self {
+        let tree = Arc::clone(&vfs);
+        let observer = Observer::new(counters, Box::new(move |subject| tree.path_of(subject)));
+        Self { vfs, pool: Pool::new(runtime, gate, deadline, observer) }
     }
 
     fn vfs(&self) -> Arc<Vfs> {
         Arc::clone(&self.vfs)
     }
-}
-
-/// The reply of a directory is filled by the work itself, which brings it back.
-struct Filling;
-
-impl Reply for Filling {
-    fn refuse(self, _errno: Errno) {}
 }
 
 fn room(full: bool) -> Room {
@@ -106,8 +104,8 @@ fn room(full: bool) -> Room {
 
 impl Filesystem for Ops {
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let (vfs, name) = (self.vfs(), name.to_owned());
-        self.pool.ask("lookup", reply, async move { vfs.lookup(inode(parent), &name).await }, answer_entry);
+        let (vfs, asked, name) = (self.vfs(), Asked::name(Op::Lookup, parent, name), name.to_owned());
+        self.pool.ask(asked, reply, async move { vfs.lookup(inode(parent), &name).await }, answer_entry);
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, count: u64) {
@@ -116,7 +114,7 @@ impl Filesystem for Ops {
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         let vfs = self.vfs();
-        self.pool.ask("getattr", reply, async move { vfs.getattr(inode(ino)).await }, answer_attr);
+        self.pool.ask(Asked::inode(Op::Getattr, ino), reply, async move { vfs.getattr(inode(ino)).await }, answer_attr);
     }
 
     fn setattr(
@@ -142,13 +140,13 @@ impl Filesystem for Ops {
         let (atime, mtime) = (atime.map(|given| time(given, now)), mtime.map(|given| time(given, now)));
         let changes = Changes { size, permissions: mode, uid, gid, atime, mtime };
         let work = async move { vfs.setattr(inode(ino), fh.map(handle), changes).await };
-        self.pool.run("setattr", reply, work, answer_attr);
+        self.pool.run(Asked::inode(Op::Setattr, ino), reply, work, answer_attr);
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
         let vfs = self.vfs();
         let work = async move { vfs.readlink(inode(ino)).await };
-        self.pool.ask("readlink", reply, work, |reply, target| reply.data(&target));
+        self.pool.ask(Asked::inode(Op::Readlink, ino), reply, work, |reply, target| reply.data(&target));
     }
 
     fn mknod(
@@ -161,38 +159,41 @@ impl Filesystem for Ops {
         rdev: u32,
         reply: ReplyEntry,
     ) {
+        let asked = Asked::name(Op::Mknod, parent, name);
         let (vfs, name, owner) = (self.vfs(), name.to_owned(), owner(req, mode));
-        let Some(kind) = node_kind(mode, rdev) else { return reply.error(Errno::EINVAL) };
+        let Some(kind) = node_kind(mode, rdev) else { return self.pool.refuse(asked, reply, Errno::EINVAL) };
         let work = async move {
             match kind {
                 Kind::File => vfs.mknod(inode(parent), &name, owner).await,
                 special => vfs.make_node(inode(parent), &name, special, owner).await,
             }
         };
-        self.pool.run("mknod", reply, work, answer_entry);
+        self.pool.run(asked, reply, work, answer_entry);
     }
 
     fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, reply: ReplyEntry) {
+        let asked = Asked::name(Op::Mkdir, parent, name);
         let (vfs, name, owner) = (self.vfs(), name.to_owned(), owner(req, mode));
         let work = async move { vfs.mkdir(inode(parent), &name, owner).await };
-        self.pool.run("mkdir", reply, work, answer_entry);
+        self.pool.run(asked, reply, work, answer_entry);
     }
 
     fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let (vfs, name) = (self.vfs(), name.to_owned());
-        self.pool.run("unlink", reply, async move { vfs.unlink(inode(parent), &name).await }, answer_empty);
+        let (vfs, asked, name) = (self.vfs(), Asked::name(Op::Unlink, parent, name), name.to_owned());
+        self.pool.run(asked, reply, async move { vfs.unlink(inode(parent), &name).await }, answer_empty);
     }
 
     fn rmdir(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let (vfs, name) = (self.vfs(), name.to_owned());
-        self.pool.run("rmdir", reply, async move { vfs.rmdir(inode(parent), &name).await }, answer_empty);
+        let (vfs, asked, name) = (self.vfs(), Asked::name(Op::Rmdir, parent, name), name.to_owned());
+        self.pool.run(asked, reply, async move { vfs.rmdir(inode(parent), &name).await }, answer_empty);
     }
 
     fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
+        let asked = Asked::name(Op::Symlink, parent, name);
         let (vfs, name, target) = (self.vfs(), name.to_owned(), target.as_os_str().to_owned());
         let owner = owner(req, 0o777);
         let work = async move { vfs.symlink(inode(parent), &name, &target, owner).await };
-        self.pool.run("symlink", reply, work, answer_entry);
+        self.pool.run(asked, reply, work, answer_entry);
     }
 
     fn rename(
@@ -205,18 +206,19 @@ impl Filesystem for Ops {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
+        let asked = Asked::name(Op::Rename, parent, name);
         if !(flags - RenameFlags::RENAME_NOREPLACE).is_empty() {
-            return reply.error(Errno::EINVAL);
+            return self.pool.refuse(asked, reply, Errno::EINVAL);
         }
         let target = if flags.is_empty() { Target::Replace } else { Target::MustBeFree };
         let (vfs, name, newname) = (self.vfs(), name.to_owned(), newname.to_owned());
         let work = async move { vfs.rename((inode(parent), &name), (inode(newparent), &newname), target).await };
-        self.pool.run("rename", reply, work, answer_empty);
+        self.pool.run(asked, reply, work, answer_empty);
     }
 
-    fn link(&self, _req: &Request, _ino: INodeNo, _newparent: INodeNo, _newname: &OsStr, reply: ReplyEntry) {
+    fn link(&self, _req: &Request, ino: INodeNo, _newparent: INodeNo, _newname: &OsStr, reply: ReplyEntry) {
         // A bucket has no second name for an object. git does without; tar and rsync -H tell of the name, whatever the answer.
-        reply.error(Errno::EPERM);
+        self.pool.refuse(Asked::inode(Op::Link, ino), reply, Errno::EPERM);
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
@@ -233,9 +235,9 @@ impl Filesystem for Ops {
             reply.opened(FileHandle(handle.0), open_flags(pages));
         };
         if how.access.writes() || how.truncate {
-            self.pool.run("open", reply, work, done);
+            self.pool.run(Asked::inode(Op::Open, ino), reply, work, done);
         } else {
-            self.pool.ask("open", reply, work, done);
+            self.pool.ask(Asked::inode(Op::Open, ino), reply, work, done);
         }
     }
 
@@ -249,9 +251,10 @@ impl Filesystem for Ops {
         flags: i32,
         reply: ReplyCreate,
     ) {
+        let asked = Asked::name(Op::Create, parent, name);
         let (vfs, name, owner, how) = (self.vfs(), name.to_owned(), owner(req, mode), how(flags, req.pid()));
         let work = async move { vfs.create(inode(parent), &name, owner, how).await };
-        self.pool.run("create", reply, work, |reply, (entry, Opened { handle, pages })| {
+        self.pool.run(asked, reply, work, |reply, (entry, Opened { handle, pages })| {
             let flags = open_flags(pages);
             reply.created(&entry.valid_for, &file_attr(&entry), GENERATION, FileHandle(handle.0), flags);
         });
@@ -260,7 +263,7 @@ impl Filesystem for Ops {
     fn read(
         &self,
         _req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         size: u32,
@@ -268,21 +271,19 @@ impl Filesystem for Ops {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.pool.run_now(
-            "read",
+        self.pool.ask_now(
+            Asked::inode(Op::Read, ino),
             reply,
             || self.vfs.read(handle(fh), offset, size),
-            |reply, answer| match answer {
-                Answer::Now(bytes) => reply.data(&bytes),
-                Answer::Later(work) => self.pool.ask_later("read", reply, work, |reply, bytes| reply.data(&bytes)),
-            },
+            |reply, bytes| reply.data(&bytes),
+            |bytes| bytes.len() as u64,
         );
     }
 
     fn write(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         data: &[u8],
@@ -292,36 +293,28 @@ impl Filesystem for Ops {
         reply: ReplyWrite,
     ) {
         let written = u32::try_from(data.len()).expect("a request is smaller than 4 GiB");
-        self.pool.run_now(
-            "write",
-            reply,
-            || {
-                self.vfs.written_by(req.uid(), handle(fh));
-                if appends(flags, write_flags) {
-                    self.vfs.append(handle(fh), req.pid(), data)
-                } else {
-                    self.vfs.write(handle(fh), req.pid(), offset, data)
-                }
-            },
-            |reply, answer| match answer {
-                Answer::Now(()) => reply.written(written),
-                Answer::Later(work) => {
-                    self.pool.run_later("write", reply, work, move |reply, ()| reply.written(written))
-                }
-            },
-        );
+        let write = || {
+            self.vfs.written_by(req.uid(), handle(fh));
+            if appends(flags, write_flags) {
+                self.vfs.append(handle(fh), req.pid(), data)
+            } else {
+                self.vfs.write(handle(fh), req.pid(), offset, data)
+            }
+        };
+        let done = move |reply: ReplyWrite, ()| reply.written(written);
+        self.pool.run_now(Asked::inode(Op::Write, ino), reply, write, done, move |()| u64::from(written));
     }
 
-    fn flush(&self, req: &Request, _ino: INodeNo, fh: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
+    fn flush(&self, req: &Request, ino: INodeNo, fh: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
         let (vfs, thread) = (self.vfs(), req.pid());
         let work = async move { vfs.flush(handle(fh), thread).await };
-        self.pool.run("flush", reply, work, answer_empty);
+        self.pool.run(Asked::inode(Op::Flush, ino), reply, work, answer_empty);
     }
 
     fn release(
         &self,
         _req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         _flags: OpenFlags,
         _owner: Option<LockOwner>,
@@ -334,41 +327,33 @@ impl Filesystem for Ops {
             drop(vfs.release(handle(fh)).await);
             Ok(())
         };
-        self.pool.run("release", reply, work, answer_empty);
+        self.pool.run(Asked::inode(Op::Release, ino), reply, work, answer_empty);
     }
 
-    fn fsync(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+    fn fsync(&self, _req: &Request, ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
         let vfs = self.vfs();
-        self.pool.run("fsync", reply, async move { vfs.fsync(handle(fh)).await }, answer_empty);
+        self.pool.run(Asked::inode(Op::Fsync, ino), reply, async move { vfs.fsync(handle(fh)).await }, answer_empty);
     }
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        self.pool.run_now(
-            "opendir",
-            reply,
-            || self.vfs.opendir(inode(ino)),
-            |reply, opened| {
-                reply.opened(FileHandle(opened.0), FopenFlags::empty());
-            },
-        );
+        let open = || self.vfs.opendir(inode(ino)).map(Answer::Now);
+        let done = |reply: ReplyOpen, opened: HandleId| reply.opened(FileHandle(opened.0), FopenFlags::empty());
+        self.pool.ask_now(Asked::inode(Op::Opendir, ino), reply, open, done, |_| 0);
     }
 
-    fn readdir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+    fn readdir(&self, _req: &Request, ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
         let vfs = self.vfs();
         let work = async move {
             let filled = vfs.readdir(handle(fh), offset, Detail::Names, |item| {
                 room(reply.add(INodeNo(item.id), item.next, file_type(item.kind), &*item.name))
             });
             let filled = filled.await;
-            Ok((reply, filled))
+            (reply, filled)
         };
-        self.pool.ask("readdir", Filling, work, |_, (reply, filled)| match filled {
-            Ok(()) => reply.ok(),
-            Err(error) => refuse("readdir", reply, &error),
-        });
+        self.pool.fill(Asked::inode(Op::Readdir, ino), work, ReplyDirectory::ok);
     }
 
-    fn readdirplus(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
+    fn readdirplus(&self, _req: &Request, ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
         let vfs = self.vfs();
         let work = async move {
             let filled = vfs.readdir(handle(fh), offset, Detail::Attributes, |item| {
@@ -379,42 +364,45 @@ impl Filesystem for Ops {
                 room(reply.add(INodeNo(item.id), item.next, &*item.name, &valid_for, &attr, GENERATION))
             });
             let filled = filled.await;
-            Ok((reply, filled))
+            (reply, filled)
         };
-        self.pool.ask("readdirplus", Filling, work, |_, (reply, filled)| match filled {
-            Ok(()) => reply.ok(),
-            Err(error) => refuse("readdirplus", reply, &error),
-        });
+        self.pool.fill(Asked::inode(Op::Readdirplus, ino), work, ReplyDirectoryPlus::ok);
     }
 
-    fn releasedir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
+    fn releasedir(&self, _req: &Request, ino: INodeNo, fh: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
         let close = || {
             self.vfs.releasedir(handle(fh));
-            Ok(())
+            Ok(Answer::Now(()))
         };
-        self.pool.run_now("releasedir", reply, close, answer_empty);
+        self.pool.run_now(Asked::inode(Op::Releasedir, ino), reply, close, answer_empty, |()| 0);
     }
 
     fn fsyncdir(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
         let vfs = self.vfs();
-        self.pool.run("fsyncdir", reply, async move { vfs.fsyncdir(inode(ino)).await }, answer_empty);
+        self.pool.run(
+            Asked::inode(Op::Fsyncdir, ino),
+            reply,
+            async move { vfs.fsyncdir(inode(ino)).await },
+            answer_empty,
+        );
     }
 
     fn fallocate(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         length: u64,
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        let Some(what) = allocation(mode) else { return reply.error(Errno::EOPNOTSUPP) };
+        let asked = Asked::inode(Op::Fallocate, ino);
+        let Some(what) = allocation(mode) else { return self.pool.refuse(asked, reply, Errno::EOPNOTSUPP) };
         let vfs = self.vfs();
         vfs.written_by(req.uid(), handle(fh));
         let work = async move { vfs.fallocate(handle(fh), what, offset, length).await };
-        self.pool.run("fallocate", reply, work, answer_empty);
+        self.pool.run(asked, reply, work, answer_empty);
     }
 
     fn copy_file_range(
@@ -423,7 +411,7 @@ impl Filesystem for Ops {
         _ino_in: INodeNo,
         fh_in: FileHandle,
         offset_in: u64,
-        _ino_out: INodeNo,
+        ino_out: INodeNo,
         fh_out: FileHandle,
         offset_out: u64,
         len: u64,
@@ -435,32 +423,32 @@ impl Filesystem for Ops {
         let from = Place { handle: handle(fh_in), offset: offset_in };
         let to = Place { handle: handle(fh_out), offset: offset_out };
         let work = async move { vfs.copy_range(from, to, len.min(COPY_BYTES_MAX)).await };
-        self.pool.run("copy_file_range", reply, work, |reply, copied| {
+        self.pool.run(Asked::inode(Op::CopyFileRange, ino_out), reply, work, |reply, copied| {
             reply.written(u32::try_from(copied).expect("no more than was asked for"));
         });
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
         let name_max = u32::try_from(NAME_BYTES_MAX).expect("a small constant");
+        let answer = move |reply: ReplyStatfs, ()| {
+            reply.statfs(BLOCKS, BLOCKS, BLOCKS, FILES, FILES, BLOCK_BYTES, name_max, BLOCK_BYTES);
+        };
         // Through the pool, though it needs nothing: its answer tells that the mount is served.
-        self.pool.run_now(
-            "statfs",
-            reply,
-            || Ok(()),
-            |reply, ()| reply.statfs(BLOCKS, BLOCKS, BLOCKS, FILES, FILES, BLOCK_BYTES, name_max, BLOCK_BYTES),
-        );
+        self.pool.run_now(Asked::mount(Op::Statfs), reply, || Ok(Answer::Now(())), answer, |()| 0);
     }
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         let (vfs, name) = (self.vfs(), name.to_owned());
         let work = async move { vfs.getxattr(inode(ino), &name).await };
-        self.pool.ask("getxattr", reply, work, move |reply, value| answer_value(reply, size, &value));
+        self.pool
+            .ask(Asked::inode(Op::Getxattr, ino), reply, work, move |reply, value| answer_value(reply, size, &value));
     }
 
     fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
         let vfs = self.vfs();
         let work = async move { vfs.listxattr(inode(ino)).await };
-        self.pool.ask("listxattr", reply, work, move |reply, names| answer_names(reply, size, &names));
+        self.pool
+            .ask(Asked::inode(Op::Listxattr, ino), reply, work, move |reply, names| answer_names(reply, size, &names));
     }
 
     fn setxattr(
@@ -475,12 +463,17 @@ impl Filesystem for Ops {
     ) {
         let (vfs, name, value) = (self.vfs(), name.to_owned(), value.to_vec());
         let work = async move { vfs.setxattr(inode(ino), &name, &value, expected(flags)).await };
-        self.pool.run("setxattr", reply, work, answer_empty);
+        self.pool.run(Asked::inode(Op::Setxattr, ino), reply, work, answer_empty);
     }
 
     fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let (vfs, name) = (self.vfs(), name.to_owned());
-        self.pool.run("removexattr", reply, async move { vfs.removexattr(inode(ino), &name).await }, answer_empty);
+        self.pool.run(
+            Asked::inode(Op::Removexattr, ino),
+            reply,
+            async move { vfs.removexattr(inode(ino), &name).await },
+            answer_empty,
+        );
     }
 
     // The kernel remembers ENOSYS and does this by itself from then on.

@@ -8,13 +8,14 @@
 //! whose holder waits for the store. What only asks is dropped, which is safe at any point where it waits. What changes
 //! something is not, unless the mount is being ended by force.
 
-use crate::fuse::errno::errno;
-use crate::fuse::errno::is_remarkable;
 use crate::fuse::gate::Gate;
 use crate::fuse::gate::Pass;
+use crate::fuse::observe::Asked;
+use crate::fuse::observe::Observer;
+use crate::fuse::observe::Told;
 use crate::store::line::Line;
-use crate::vfs::Error;
 use crate::vfs::Result;
+use crate::vfs::io::Answer;
 use fuser::Errno;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -70,57 +71,87 @@ pub struct Pool {
     runtime: Handle,
     gate: Arc<Gate>,
     deadline: Deadline,
+    observer: Arc<Observer>,
 }
 
 impl Pool {
-    /// A pool whose waiting requests live on `runtime`, and pass `gate` before anything is done for them.
-    pub fn new(runtime: Handle, gate: Arc<Gate>, deadline: Deadline) -> Self {
-        Self { runtime, gate, deadline }
+    /// A pool whose waiting requests live on `runtime`, and pass `gate` before anything is done for them. `observer` is
+    /// told of each.
+    pub fn new(runtime: Handle, gate: Arc<Gate>, deadline: Deadline, observer: Observer) -> Self {
+        Self { runtime, gate, deadline, observer: Arc::new(observer) }
     }
 
     /// Does `work`, which changes nothing, and answers with `done`, now if it needs not wait. It is dropped at its deadline.
     pub fn ask<R: Reply, T: Send + 'static>(
         &self,
-        request: &'static str,
+        asked: Asked,
         reply: R,
         work: impl Future<Output = Result<T>> + Send + 'static,
         done: impl FnOnce(R, T) + Send + 'static,
     ) {
-        self.begin(self.gate.enter(), (request, reply), work, done, self.at_deadline());
+        let (pass, told) = self.enter(asked);
+        self.begin((pass, told, reply), work, finish(done, |_| 0), self.at_deadline());
     }
 
-    /// As [`ask`](Self::ask), for what [`run_now`](Self::run_now) could not do at once.
-    pub fn ask_later<R: Reply, T: Send + 'static>(
+    /// As [`ask`](Self::ask), for work that fills the reply itself and brings it back.
+    pub fn fill<R: Reply>(
         &self,
-        request: &'static str,
-        reply: R,
-        work: impl Future<Output = Result<T>> + Send + 'static,
-        done: impl FnOnce(R, T) + Send + 'static,
+        asked: Asked,
+        work: impl Future<Output = (R, Result<()>)> + Send + 'static,
+        done: impl FnOnce(R) + Send + 'static,
     ) {
-        self.begin(self.gate.again(), (request, reply), work, done, self.at_deadline());
+        let (pass, told) = self.enter(asked);
+        let finish = finish(|reply, ()| done(reply), |()| 0);
+        let answer = |_, (reply, filled), told| finish(reply, filled, told);
+        self.begin((pass, told, Filling), work, answer, self.at_deadline());
+    }
+
+    /// As [`ask`](Self::ask), for what is mostly answered at once. `bytes` says how many bytes of contents were moved.
+    pub fn ask_now<R: Reply, T: Send + 'static>(
+        &self,
+        asked: Asked,
+        reply: R,
+        work: impl FnOnce() -> Result<Answer<T>>,
+        done: impl FnOnce(R, T) + Send + 'static,
+        bytes: impl FnOnce(&T) -> u64 + Send + 'static,
+    ) {
+        self.begin_now(asked, reply, work, finish(done, bytes), || self.at_deadline());
     }
 
     /// Does `work` and answers with `done`, now if it needs not wait. It goes on until it is done, or the mount is ended by
     /// force.
     pub fn run<R: Reply, T: Send + 'static>(
         &self,
-        request: &'static str,
+        asked: Asked,
         reply: R,
         work: impl Future<Output = Result<T>> + Send + 'static,
         done: impl FnOnce(R, T) + Send + 'static,
     ) {
-        self.begin(self.gate.enter(), (request, reply), work, done, self.when_closed());
+        let (pass, told) = self.enter(asked);
+        self.begin((pass, told, reply), work, finish(done, |_| 0), self.when_closed());
     }
 
-    /// As [`run`](Self::run), for what [`run_now`](Self::run_now) could not do at once.
-    pub fn run_later<R: Reply, T: Send + 'static>(
+    /// As [`run`](Self::run), for what is mostly done at once. `bytes` says how many bytes of contents were moved.
+    pub fn run_now<R: Reply, T: Send + 'static>(
         &self,
-        request: &'static str,
+        asked: Asked,
         reply: R,
-        work: impl Future<Output = Result<T>> + Send + 'static,
+        work: impl FnOnce() -> Result<Answer<T>>,
         done: impl FnOnce(R, T) + Send + 'static,
+        bytes: impl FnOnce(&T) -> u64 + Send + 'static,
     ) {
-        self.begin(self.gate.again(), (request, reply), work, done, self.when_closed());
+        self.begin_now(asked, reply, work, finish(done, bytes), || self.when_closed());
+    }
+
+    /// Refuses what is never done.
+    pub fn refuse<R: Reply>(&self, asked: Asked, reply: R, errno: Errno) {
+        reply.refuse(self.observer.begin(asked).refused(errno));
+    }
+
+    fn enter(&self, asked: Asked) -> (Pass, Told) {
+        let pass = self.gate.enter();
+        // Behind the gate: who waits at it is asked for by another process in the end.
+        (pass, self.observer.begin(asked))
     }
 
     fn at_deadline(&self) -> impl FnOnce(Instant) -> BoxFuture<'static, ()> + use<> {
@@ -141,81 +172,94 @@ impl Pool {
 
     fn begin<R: Reply, T: Send + 'static>(
         &self,
-        pass: Pass,
-        (request, reply): (&'static str, R),
-        work: impl Future<Output = Result<T>> + Send + 'static,
-        done: impl FnOnce(R, T) + Send + 'static,
+        (pass, mut told, reply): (Pass, Told, R),
+        work: impl Future<Output = T> + Send + 'static,
+        answer: impl FnOnce(R, T, Told) + Send + 'static,
         end: impl FnOnce(Instant) -> BoxFuture<'static, ()>,
     ) {
         let _context = self.runtime.enter();
         let begun = Instant::now();
         let mut work = Box::pin(AssertUnwindSafe(work).catch_unwind());
-        let answer = move |reply, outcome: std::thread::Result<Result<T>>| match outcome {
-            Ok(Ok(value)) => done(reply, value),
-            Ok(Err(error)) => refuse(request, reply, &error),
-            Err(_) => tracing::error!(request, "a handler broke; the program that asked gets EIO"),
-        };
-        // Held until it is answered.
-        let answer = move |reply, outcome| {
-            answer(reply, outcome);
+        // The pass is held until it is answered.
+        let answer = move |reply, outcome: std::thread::Result<T>, told: Told| {
+            match outcome {
+                Ok(outcome) => answer(reply, outcome, told),
+                Err(_) => told.broke(),
+            }
             drop(pass);
         };
         match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(outcome) => answer(reply, outcome),
+            Poll::Ready(outcome) => answer(reply, outcome, told),
             Poll::Pending => {
+                told.waits();
                 let end = end(begun);
                 drop(self.runtime.spawn(async move {
                     let outcome = tokio::select! {
                         outcome = &mut work => Some(outcome),
                         () = end => None,
                     };
-                    let seconds = begun.elapsed().as_secs();
                     let Some(outcome) = outcome else {
-                        tracing::warn!(request, seconds, "given up, since the store does not answer");
                         drop(work);
-                        return reply.refuse(Errno::EIO);
+                        return reply.refuse(told.given_up());
                     };
-                    if seconds >= SLOW.as_secs() {
-                        tracing::warn!(request, seconds, "slow answer");
+                    if begun.elapsed() >= SLOW {
+                        told.is_slow();
                     }
-                    answer(reply, outcome);
+                    answer(reply, outcome, told);
                 }));
             }
         }
     }
 
-    /// Does what never waits; a panic in it costs this request and not the session.
-    pub fn run_now<R: Reply, T>(
+    fn begin_now<R: Reply, T: Send + 'static, E: FnOnce(Instant) -> BoxFuture<'static, ()>>(
         &self,
-        request: &'static str,
+        asked: Asked,
         reply: R,
-        work: impl FnOnce() -> Result<T>,
-        done: impl FnOnce(R, T),
+        work: impl FnOnce() -> Result<Answer<T>>,
+        answer: impl FnOnce(R, Result<T>, Told) + Send + 'static,
+        end: impl FnOnce() -> E,
     ) {
-        let _pass = self.gate.enter();
+        let (pass, told) = self.enter(asked);
         let _context = self.runtime.enter();
+        // A panic costs this request and not the session.
         match std::panic::catch_unwind(AssertUnwindSafe(work)) {
-            Ok(Ok(value)) => done(reply, value),
-            Ok(Err(error)) => refuse(request, reply, &error),
-            Err(_) => tracing::error!(request, "a handler broke; the program that asked gets EIO"),
+            Ok(Ok(Answer::Now(value))) => {
+                told.at_once(true);
+                answer(reply, Ok(value), told);
+            }
+            Ok(Ok(Answer::Later(work))) => {
+                told.at_once(false);
+                self.begin((pass, told, reply), work, answer, end());
+            }
+            Ok(Err(error)) => answer(reply, Err(error), told),
+            Err(_) => told.broke(),
         }
     }
 }
 
-/// Tells the kernel that a request failed, and the log where it matters.
-pub fn refuse<R: Reply>(request: &'static str, reply: R, error: &Error) {
-    let number = errno(error);
-    if is_remarkable(error) {
-        tracing::warn!(request, %error, errno = number.code(), "refused");
-    } else {
-        tracing::debug!(request, %error, errno = number.code(), "refused");
+/// The reply of a directory is filled by the work itself, which brings it back.
+struct Filling;
+
+impl Reply for Filling {
+    fn refuse(self, _errno: Errno) {}
+}
+
+/// Tells how a request ended, then answers it: who hears the answer and asks finds it counted.
+fn finish<R: Reply, T>(done: impl FnOnce(R, T), bytes: impl FnOnce(&T) -> u64) -> impl FnOnce(R, Result<T>, Told) {
+    |reply, outcome, told| match outcome {
+        Ok(value) => {
+            told.done(bytes(&value));
+            done(reply, value);
+        }
+        Err(error) => reply.refuse(told.failed(&error)),
     }
-    reply.refuse(number);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuse::observe::Counters;
+    use crate::fuse::observe::Operation;
     use tokio::sync::oneshot;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -230,7 +274,9 @@ mod tests {
     }
 
     fn pool(line: &Arc<Line>) -> Pool {
-        Pool::new(Handle::current(), Arc::default(), Deadline { line: Arc::clone(line), timeout: MINUTE })
+        let observer = Observer::new(Arc::new(Counters::new(Arc::default())), Box::new(|_| None));
+        let deadline = Deadline { line: Arc::clone(line), timeout: MINUTE };
+        Pool::new(Handle::current(), Arc::default(), deadline, observer)
     }
 
     /// A line behind which nothing has answered for long.
@@ -254,8 +300,8 @@ mod tests {
         let (pool, begun) = (pool(&line), Instant::now());
         let (asks, told_asking) = oneshot::channel();
         let (changes, told_changing) = oneshot::channel();
-        pool.ask("lookup", Told(asks), std::future::pending(), done);
-        pool.run("rename", Told(changes), std::future::pending(), done);
+        pool.ask(Asked::mount(Operation::Lookup), Told(asks), std::future::pending(), done);
+        pool.run(Asked::mount(Operation::Rename), Told(changes), std::future::pending(), done);
         assert_eq!(told_asking.await, Ok(Some(Errno::EIO.code())));
         assert_eq!(begun.elapsed(), MINUTE);
         tokio::time::sleep(60 * MINUTE).await;
@@ -272,7 +318,7 @@ mod tests {
             tokio::time::sleep(60 * MINUTE).await;
             Ok(())
         };
-        pool(&Arc::default()).ask("read", Told(asks), work, done);
+        pool(&Arc::default()).ask(Asked::mount(Operation::Read), Told(asks), work, done);
         assert_eq!(told.await, Ok(None));
     }
 
@@ -287,14 +333,14 @@ mod tests {
                 }
                 panic!("on purpose")
             };
-            pool.run("write", Told(reply), work, done);
+            pool.run(Asked::mount(Operation::Write), Told(reply), work, done);
             assert!(told.await.is_err(), "the library answers EIO for a reply that is dropped");
         }
         let (reply, told) = oneshot::channel();
-        pool.run_now("write", Told(reply), || panic!("on purpose"), done);
+        pool.run_now(Asked::mount(Operation::Write), Told(reply), || panic!("on purpose"), done, |()| 0);
         assert!(told.await.is_err());
         let (reply, told) = oneshot::channel();
-        pool.run("write", Told(reply), std::future::ready(Ok(())), done);
+        pool.run(Asked::mount(Operation::Write), Told(reply), std::future::ready(Ok(())), done);
         assert_eq!(told.await, Ok(None));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::fuse::connection;
 use crate::fuse::gate::Gate;
+use crate::fuse::observe::Counters;
 use crate::fuse::ops::Ops;
 use crate::fuse::pool::Deadline;
 use crate::vfs::Vfs;
@@ -38,7 +39,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Serves `vfs` on the device of a [`Connection`](crate::fuse::Connection). Requests end by `deadline`.
+    /// Serves `vfs` on the device of a [`Connection`](crate::fuse::Connection). Requests end by `deadline`, and are counted
+    /// in `counters`.
     ///
     /// # Errors
     /// When the system has no thread or descriptor for it.
@@ -48,10 +50,12 @@ impl Session {
         begin: Begin,
         runtime: Handle,
         deadline: Deadline,
+        counters: Arc<Counters>,
         options: &Options,
     ) -> io::Result<Self> {
         let gate = Arc::new(Gate::default());
-        let session = connection::greeted(Ops::new(vfs, runtime, Arc::clone(&gate), deadline), device, options)?;
+        let ops = Ops::new(vfs, runtime, Arc::clone(&gate), deadline, counters);
+        let session = connection::greeted(ops, device, options)?;
         if begin == Begin::TakenOver {
             connection::ask_again(device)?;
         }

@@ -77,6 +77,12 @@ impl Limit {
         Leaving { limit: Arc::clone(self) }
     }
 
+    /// Bytes that may be taken.
+    #[must_use]
+    pub fn max(&self) -> u64 {
+        self.max
+    }
+
     /// Bytes taken now.
     #[must_use]
     pub fn taken(&self) -> u64 {

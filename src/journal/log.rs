@@ -139,6 +139,12 @@ impl Log {
         self.shared.lock().state.clone()
     }
 
+    /// How many drafts are acknowledged and not stored.
+    #[must_use]
+    pub fn drafts(&self) -> usize {
+        self.shared.lock().state.drafts.len()
+    }
+
     /// A number for a new draft.
     #[must_use]
     pub fn next_draft(&self) -> DraftId {

@@ -53,6 +53,12 @@ impl Journal {
         self.log.state()
     }
 
+    /// How many drafts are acknowledged and not stored.
+    #[must_use]
+    pub fn drafts(&self) -> usize {
+        self.log.drafts()
+    }
+
     pub(in crate::journal) fn log(&self) -> &Log {
         &self.log
     }

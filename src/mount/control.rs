@@ -3,7 +3,12 @@
 //! One JSON value per line, one request per connection, any number of answers; the end of the connection is the end of
 //! the process. What a request does is `daemon.rs`.
 
+mod client;
+
+pub use client::Client;
+
 use crate::base::held::Held;
+use crate::mount::status::Status;
 use crate::mount::table::Device;
 use rustix::net::RecvFlags;
 use serde::Deserialize;
@@ -17,7 +22,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
 use tokio::io::AsyncBufReadExt;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
@@ -51,6 +56,27 @@ pub enum Request {
     },
 }
 
+/// What may be asked of a mount that changes nothing of it: answered at once, whatever else goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Question {
+    /// How it is.
+    Status,
+    /// What it logs, changed first where something is given.
+    Log {
+        /// How much.
+        level: Option<String>,
+        /// Whether every request of a program is a line.
+        access: Option<bool>,
+    },
+}
+
+/// Who answers questions.
+pub trait Answers: Send + Sync + 'static {
+    /// The answer.
+    fn answer(&self, question: &Question) -> Reply;
+}
+
 /// One line of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,6 +101,15 @@ pub enum Reply {
     HandedOver,
     /// Done: unmounted, and everything let go.
     Unmounted,
+    /// How the mount is.
+    Status(Box<Status>),
+    /// What is logged.
+    Log {
+        /// How much.
+        level: String,
+        /// Whether every request of a program is a line.
+        access: bool,
+    },
 }
 
 /// The directory of a user's sockets: `/run/brigade` for root, else below the session's own directory, else in /tmp.
@@ -136,8 +171,9 @@ impl Listener {
         Ok(Self { listener, path, inode })
     }
 
-    /// Takes requests until the receiver of `requests` is gone. Each comes with the connection to answer on.
-    pub async fn serve(self, requests: mpsc::Sender<(Request, Connection)>) {
+    /// Takes requests until the receiver of `requests` is gone. Each comes with the connection to answer on. Questions are
+    /// answered by `answers`.
+    pub async fn serve(self, requests: mpsc::Sender<(Request, Connection)>, answers: Arc<dyn Answers>) {
         loop {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -146,9 +182,9 @@ impl Listener {
                     return;
                 }
             };
-            let requests = requests.clone();
+            let (requests, answers) = (requests.clone(), Arc::clone(&answers));
             tokio::spawn(async move {
-                if let Some(pair) = receive(stream).await {
+                if let Some(pair) = receive(stream, &*answers).await {
                     // Nobody takes requests any more: the process is ending, and the connection with it.
                     let _ = requests.send(pair).await;
                 }
@@ -210,44 +246,52 @@ impl Connection {
     }
 }
 
-async fn receive(stream: UnixStream) -> Option<(Request, Connection)> {
+async fn receive(stream: UnixStream, answers: &dyn Answers) -> Option<(Request, Connection)> {
     let peer = stream.peer_cred().ok()?.uid();
     let socket = stream.as_fd().try_clone_to_owned().ok()?;
-    let (read, write) = stream.into_split();
-    // Unbounded, but what is sent is at most five lines a second while the asker waits.
-    let (replies, lines) = mpsc::unbounded_channel();
+    let (read, mut write) = stream.into_split();
     if peer != 0 && peer != rustix::process::geteuid().as_raw() {
-        let _ = replies.send(Reply::Refused(format!("user {peer} may not control this mount")));
-        drop(replies);
-        write_replies(write, lines).await;
-        return None;
+        return answer_once(&mut write, &Reply::Refused(format!("user {peer} may not control this mount"))).await;
     }
     let mut reader = BufReader::new(read.take(REQUEST_BYTES_MAX));
     let mut line = String::new();
     reader.read_line(&mut line).await.ok()?;
+    if let Ok(question) = serde_json::from_str(&line) {
+        return answer_once(&mut write, &answers.answer(&question)).await;
+    }
     let request = match serde_json::from_str(&line) {
         Ok(request) => request,
         Err(cause) => {
-            let _ = replies.send(Reply::Refused(format!("the request was not understood: {cause}")));
-            drop(replies);
-            write_replies(write, lines).await;
-            return None;
+            return answer_once(&mut write, &Reply::Refused(format!("the request was not understood: {cause}"))).await;
         }
     };
+    // Unbounded, but what is sent is at most five lines a second while the asker waits.
+    let (replies, lines) = mpsc::unbounded_channel();
     let (gone, hung_up) = tokio::sync::oneshot::channel();
     let writer = tokio::spawn(write_replies(write, lines));
     tokio::spawn(wait_for_end(reader.into_inner().into_inner(), gone));
     Some((request, Connection { replies, writer, hung_up, socket }))
 }
 
+/// Says the one thing there is to say. Nothing is left to be done then.
+async fn answer_once(write: &mut OwnedWriteHalf, reply: &Reply) -> Option<(Request, Connection)> {
+    // Who has hung up has heard enough.
+    let _ = write_reply(write, reply).await;
+    None
+}
+
 async fn write_replies(mut write: OwnedWriteHalf, mut lines: mpsc::UnboundedReceiver<Reply>) {
     while let Some(reply) = lines.recv().await {
-        let mut line = serde_json::to_vec(&reply).expect("a reply is plain data");
-        line.push(b'\n');
-        if write.write_all(&line).await.is_err() {
+        if write_reply(&mut write, &reply).await.is_err() {
             return;
         }
     }
+}
+
+async fn write_reply(write: &mut OwnedWriteHalf, reply: &Reply) -> io::Result<()> {
+    let mut line = serde_json::to_vec(reply).expect("a reply is plain data");
+    line.push(b'\n');
+    write.write_all(&line).await
 }
 
 async fn wait_for_end(mut read: OwnedReadHalf, gone: tokio::sync::oneshot::Sender<()>) {
@@ -271,62 +315,17 @@ fn own_directory(directory: &Path) -> io::Result<()> {
     Err(io::Error::other(format!("{} is not a directory that only this user can write to", directory.display())))
 }
 
-/// The asker's side: one request on a blocking connection, and its answers.
-#[derive(Debug)]
-pub struct Client {
-    stream: std::os::unix::net::UnixStream,
-    lines: io::Lines<io::BufReader<std::os::unix::net::UnixStream>>,
-}
-
-impl Client {
-    /// Connects to the first of the sockets that answers and sends the request.
-    ///
-    /// # Errors
-    /// When nobody listens on any of them.
-    pub fn ask(sockets: &[PathBuf], request: &Request) -> io::Result<Self> {
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for path in sockets {
-            match std::os::unix::net::UnixStream::connect(path) {
-                Ok(stream) => return Self::send(stream, request),
-                Err(cause) => last = cause,
-            }
-        }
-        Err(last)
-    }
-
-    fn send(mut stream: std::os::unix::net::UnixStream, request: &Request) -> io::Result<Self> {
-        let mut line = serde_json::to_vec(request)?;
-        line.push(b'\n');
-        io::Write::write_all(&mut stream, &line)?;
-        Ok(Self { lines: io::BufRead::lines(io::BufReader::new(stream.try_clone()?)), stream })
-    }
-
-    /// Ends the connection from another thread: who waits for an answer gets `None`.
-    ///
-    /// # Errors
-    /// When the process has no descriptors left.
-    pub fn hanger_up(&self) -> io::Result<impl FnOnce() + use<>> {
-        let stream = self.stream.try_clone()?;
-        Ok(move || {
-            // It fails when the other end was faster.
-            let _ = stream.shutdown(std::net::Shutdown::Both);
-        })
-    }
-
-    /// Waits for the next answer; `None` when the process has ended.
-    ///
-    /// # Errors
-    /// When the connection breaks or carries something else; `WouldBlock` when `patience` has run out.
-    pub fn receive(&mut self, patience: Option<Duration>) -> io::Result<Option<Reply>> {
-        self.stream.set_read_timeout(patience)?;
-        let Some(line) = self.lines.next().transpose()? else { return Ok(None) };
-        serde_json::from_str(&line).map(Some).map_err(io::Error::from)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Told;
+
+    impl Answers for Told {
+        fn answer(&self, _question: &Question) -> Reply {
+            Reply::Status(Box::new(Status { source: "s3://b".to_owned(), ..Status::default() }))
+        }
+    }
 
     #[test]
     fn sockets_lie_where_only_their_user_can_reach_them() {
@@ -374,7 +373,7 @@ mod tests {
         let listener = Listener::bind(&directory, || Ok(device)).unwrap();
         assert_eq!(std::fs::metadata(socket_path(&directory, device)).unwrap().mode() & 0o777, 0o600);
         let (sender, mut receiver) = mpsc::channel(1);
-        let serving = tokio::spawn(listener.serve(sender));
+        let serving = tokio::spawn(listener.serve(sender, Arc::new(Told)));
 
         let path = socket_path(&directory, device);
         let asker = tokio::task::spawn_blocking({
@@ -407,7 +406,7 @@ mod tests {
         let device = Device { major: 0, minor: 1 };
         let listener = Listener::bind(root.path(), || Ok(device)).unwrap();
         let (sender, mut receiver) = mpsc::channel(1);
-        tokio::spawn(listener.serve(sender));
+        tokio::spawn(listener.serve(sender, Arc::new(Told)));
         for nonsense in ["{}\n", "\n", "{\"do\":\"fly\"}\n", "\u{0}\n"] {
             let mut stream = UnixStream::connect(socket_path(root.path(), device)).await.unwrap();
             stream.write_all(nonsense.as_bytes()).await.unwrap();
@@ -422,6 +421,22 @@ mod tests {
         drop(stream);
         assert!(connection.has_hung_up(), "known at once");
         connection.hung_up().await;
+    }
+
+    #[tokio::test]
+    async fn a_question_is_answered_while_nobody_takes_requests() {
+        let root = tempfile::tempdir().unwrap();
+        let device = Device { major: 0, minor: 1 };
+        let listener = Listener::bind(root.path(), || Ok(device)).unwrap();
+        let (sender, _receiver) = mpsc::channel(1);
+        tokio::spawn(listener.serve(sender, Arc::new(Told)));
+        let path = socket_path(root.path(), device);
+        let asked = tokio::task::spawn_blocking(move || {
+            let mut client = Client::ask(&[path], &Question::Status).unwrap();
+            (client.receive(None).unwrap(), client.receive(None).unwrap())
+        });
+        let (Some(Reply::Status(status)), None) = asked.await.unwrap() else { panic!("one answer, and the end") };
+        assert_eq!(status.source, "s3://b");
     }
 
     #[tokio::test]

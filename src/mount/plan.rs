@@ -12,6 +12,7 @@ use crate::store::provider::Integrity;
 use crate::store::provider::Provider;
 use crate::store::provider::Signature;
 use crate::vfs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub struct Plan {
     pub cache_dir: Option<PathBuf>,
     /// Bytes that they may take of their disk.
     pub cache_limit: u64,
+    /// Where figures are shown to monitors; nowhere if `None`.
+    pub metrics: Option<SocketAddr>,
     /// Bytes that the journal may take of its disk.
     pub journal_limit: u64,
 }

@@ -13,6 +13,7 @@ use crate::mount::check;
 use crate::mount::daemon::Inheritance;
 use crate::mount::journal;
 use crate::mount::journal::Local;
+use crate::mount::observatory::Counters;
 use crate::mount::plan::Plan;
 use crate::mount::reach::Error;
 use crate::mount::reach::Reached;
@@ -28,7 +29,6 @@ use crate::store::layers::removals::Removals;
 use crate::store::layers::removals::When;
 use crate::store::layers::retry::Outage;
 use crate::store::layers::retry::Retry;
-use crate::store::layers::trace::Counters;
 use crate::store::layers::trace::Traced;
 use crate::store::line::Line;
 use crate::store::probe;
@@ -64,11 +64,11 @@ pub struct Stack {
 
 impl Stack {
     /// Builds everything below the kernel. For a new mount checks that the store can be used; one that others have used
-    /// before goes on, and waits for a store that is away.
+    /// before goes on, and waits for a store that is away. Requests are counted in `counters`.
     ///
     /// # Errors
     /// When a local source cannot be served, or the store cannot be used.
-    pub async fn open(plan: &Plan, inheritance: &Inheritance) -> Result<Self, Error> {
+    pub async fn open(plan: &Plan, inheritance: &Inheritance, counters: &Counters) -> Result<Self, Error> {
         let Local { disk, journal } = journal::open(plan).await?;
         let cache = cache(plan, inheritance.begin)?;
         let mut reached = Reached::open(&plan.source, &plan.endpoint).await?;
@@ -90,11 +90,12 @@ impl Stack {
             );
         }
         // Traced below the retries, so that each attempt is seen.
-        let traced = Arc::new(Traced::new(Arc::new(client), Arc::new(Counters::default())));
+        let traced = Arc::new(Traced::new(Arc::new(client), Arc::clone(&counters.store)));
         // Noted below the retries too: each attempt at an upload may leave one behind.
         let Remembered { store: noted, slot, leftovers } = remembered(traced, plan, &inheritance.known);
         let line = Arc::new(Line::default());
         let retry = Retry::at(Arc::clone(&noted), plan.policy.clone(), Arc::clone(&line));
+        let retry = retry.counting(Arc::clone(&counters.store));
         let left = leftovers.as_ref().map(Leftovers::removals).unwrap_or_default();
         let removals = put_off(Arc::new(retry.for_storing()), plan, journal.as_ref(), slot.as_ref(), left);
         let (storing, store) = match &removals {

@@ -85,6 +85,9 @@ impl Fetch {
     /// From the store, all of a range that the chunk lacks next.
     async fn bring(&self, range: Range<u64>) -> Result<(), Error> {
         let Version { key, etag, size } = &self.version;
+        if let Some(cached) = &self.cached {
+            cached.missed(&range);
+        }
         let got = self.context.store.get_object(key, Some(range.clone()), Some(etag)).await?;
         let is_it = got.object.etag == *etag && got.object.size == *size;
         let cached = self.cached.as_ref().filter(|_| is_it);
@@ -95,6 +98,7 @@ impl Fetch {
             let before = chunk.filled_to();
             chunk.append(&self.context.pool, &bytes);
             if let Some(cached) = cached {
+                cached.was_fetched(bytes.len() as u64);
                 keep(cached, &chunk, before);
             }
         }
@@ -130,6 +134,7 @@ fn read_blocks(cached: &Object, pool: &Arc<Pool>, chunk: &Weak<Chunk>) {
         let from = usize::try_from(range.start - begin).expect("less than a block");
         // What is past the end of the chunk it leaves out itself.
         chunk.append(pool, &bytes[from..]);
+        cached.was_read(chunk.filled_to() - range.start);
     }
 }
 

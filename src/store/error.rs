@@ -139,6 +139,68 @@ pub enum Kind {
     Invalid,
 }
 
+impl Kind {
+    /// Every name, in the order of the kinds.
+    pub const NAMES: [&'static str; 21] = [
+        "not_found",
+        "no_such_bucket",
+        "no_such_upload",
+        "precondition_failed",
+        "conflict",
+        "access_denied",
+        "bad_credentials",
+        "clock_skew",
+        "invalid_range",
+        "too_large",
+        "invalid_key",
+        "metadata_too_large",
+        "invalid_part",
+        "not_implemented",
+        "throttled",
+        "unavailable",
+        "network",
+        "corrupt",
+        "archived",
+        "protocol",
+        "invalid",
+    ];
+
+    /// Its place among [`NAMES`](Self::NAMES).
+    #[must_use]
+    pub fn index(&self) -> usize {
+        match self {
+            Self::NotFound => 0,
+            Self::NoSuchBucket => 1,
+            Self::NoSuchUpload => 2,
+            Self::PreconditionFailed => 3,
+            Self::Conflict => 4,
+            Self::AccessDenied => 5,
+            Self::BadCredentials => 6,
+            Self::ClockSkew => 7,
+            Self::InvalidRange => 8,
+            Self::TooLarge => 9,
+            Self::InvalidKey => 10,
+            Self::MetadataTooLarge => 11,
+            Self::InvalidPart => 12,
+            Self::NotImplemented => 13,
+            Self::Throttled(_) => 14,
+            Self::Unavailable => 15,
+            Self::Network => 16,
+            Self::Corrupt => 17,
+            Self::Archived => 18,
+            Self::Protocol => 19,
+            Self::Invalid => 20,
+        }
+    }
+}
+
+/// What a refusal says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Said {
+    code: Option<String>,
+    request_id: Option<String>,
+}
+
 /// A failed operation: what, on what, why.
 #[derive(Debug)]
 pub struct Error {
@@ -150,6 +212,7 @@ pub struct Error {
     pub kind: Kind,
     /// The store's own words or the transport's, for people.
     pub message: String,
+    said: Option<Box<Said>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -157,7 +220,35 @@ impl Error {
     /// An error without a cause below it.
     #[must_use]
     pub fn new(op: Op, key: impl Into<String>, kind: Kind, message: impl Into<String>) -> Self {
-        Self { op, key: key.into(), kind, message: message.into(), source: None }
+        Self { op, key: key.into(), kind, message: message.into(), said: None, source: None }
+    }
+
+    /// The same error with the store's own code and the id of the request, as far as the store has told them.
+    #[must_use]
+    pub fn said(mut self, code: Option<&str>, request_id: Option<&str>) -> Self {
+        if code.is_some() || request_id.is_some() {
+            let said = Said { code: code.map(str::to_owned), request_id: request_id.map(str::to_owned) };
+            self.said = Some(Box::new(said));
+        }
+        self
+    }
+
+    /// The store's own code, such as `SlowDown`.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.said.as_ref()?.code.as_deref()
+    }
+
+    /// The id by which the store's people find the request.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.said.as_ref()?.request_id.as_deref()
+    }
+
+    /// What is told of another key that the same request was about, or told to another who waits. Its cause is not in it.
+    #[must_use]
+    pub fn of_key(&self, key: &str) -> Self {
+        Self::new(self.op, key, self.kind.clone(), self.message.clone()).said(self.code(), self.request_id())
     }
 
     /// The same error with its cause.

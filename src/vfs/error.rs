@@ -92,6 +92,15 @@ impl Error {
         matches!(self, Self::Store(error) if error.is_transient())
     }
 
+    /// What the store has answered, if that is why.
+    #[must_use]
+    pub fn of_store(&self) -> Option<&store::Error> {
+        match self {
+            Self::Access(error) | Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// The same for a file that was found before: that its object is not there any more makes it stale.
     #[must_use]
     pub fn of_known_file(error: impl Into<Self>) -> Self {

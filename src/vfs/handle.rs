@@ -195,6 +195,14 @@ impl Handles {
             .any(|handle| matches!(handle, Handle::File(file) if file.inode.id == inode && file.access.reads()))
     }
 
+    /// How many files and directories are open: what each `open` made counts once.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        let open = self.read();
+        let files = open.values().filter(|handle| matches!(handle, Handle::File(_))).count();
+        (files, open.len() - files)
+    }
+
     /// Notes who writes, for another process.
     pub fn hand_over(&self) {
         for (id, handle) in self.read().iter() {

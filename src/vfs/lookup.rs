@@ -120,6 +120,7 @@ impl Vfs {
         }
         let known = self.tree.child(directory.id, name);
         if let Some(inode) = known.as_ref().filter(|inode| self.is_fresh(inode)) {
+            self.lookups.hit();
             return Ok(Some(Arc::clone(inode)));
         }
         match self.find(directory, name).await? {
@@ -156,14 +157,19 @@ impl Vfs {
         for listed_again in [false, true] {
             match self.remembered(directory, name) {
                 Remembered::Entry(seen, asked) => {
+                    self.answered(listed_again);
                     let seen = self.with_metadata(directory, name, seen).await?;
                     return Ok(seen.map(|seen| Found { seen, headers: None, marker: None, asked }));
                 }
-                Remembered::Absent => return Ok(None),
+                Remembered::Absent => {
+                    self.answered(listed_again);
+                    return Ok(None);
+                }
                 Remembered::Unknown if listed_again || !self.list_for_lookups(directory).await? => break,
                 Remembered::Unknown => {}
             }
         }
+        self.lookups.miss();
         let asked = clock::monotonic();
         let changes = directory.state().directory.changes;
         let found = self.ask(&format!("{}{name}", self.key_of(directory)?)).await?;
@@ -174,6 +180,11 @@ impl Vfs {
         }
         drop(state);
         Ok(found)
+    }
+
+    /// A name was answered by what is remembered of its directory, listed for it if `listed`.
+    fn answered(&self, listed: bool) {
+        if listed { self.lookups.miss() } else { self.lookups.hit() }
     }
 
     /// Asks the bucket for one key, as an object and as a directory, in one round.

@@ -18,6 +18,7 @@ pub mod directory;
 pub mod drafting;
 pub mod error;
 pub mod extended;
+pub mod figures;
 pub mod handle;
 pub mod handover;
 pub mod headers;
@@ -61,6 +62,7 @@ pub use shutdown::Failure;
 pub use shutdown::Pending;
 
 use crate::base::clock;
+use crate::base::metrics::HitRate;
 use crate::base::pool::Pool;
 use crate::cache::blocks::BlockCache;
 use crate::cache::metadata::MetadataCache;
@@ -97,6 +99,8 @@ pub struct Vfs {
     handles: Handles,
     notes: Arc<Notes>,
     metadata: MetadataCache<Posix>,
+    /// How often a name was answered without asking the store.
+    lookups: HitRate,
     writing: Arc<writer::stream::Context>,
     reading: Arc<reader::stream::Context>,
     /// Bounds how many sealed files are stored at the same time.
@@ -180,6 +184,7 @@ impl Vfs {
             handles,
             notes: Arc::clone(notes),
             metadata: MetadataCache::new(METADATA_ENTRIES_MAX),
+            lookups: HitRate::default(),
             writing,
             reading,
             storing: Semaphore::new(journaling::STORED_AT_ONCE),

@@ -3,6 +3,7 @@
 mod attributes;
 mod cost;
 mod crashes;
+mod figures;
 mod files;
 mod harness;
 mod inherited;

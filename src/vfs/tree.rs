@@ -269,7 +269,16 @@ impl Tree {
         }
     }
 
-    /// All inodes, for the end of the mount and for figures.
+    /// How many inodes there are, and those of them that are wanted. The others are not held meanwhile: what the kernel
+    /// forgets while somebody holds it is remembered until it is let go.
+    #[must_use]
+    pub fn look(&self, wanted: impl Fn(&Inode) -> bool) -> (usize, Vec<Arc<Inode>>) {
+        let state = self.lock();
+        let inodes = state.entries.values().map(|entry| &entry.inode);
+        (state.entries.len(), inodes.filter(|inode| wanted(inode)).map(Arc::clone).collect())
+    }
+
+    /// All inodes, for the end of the mount.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Inode>> {
         self.lock().entries.values().map(|entry| Arc::clone(&entry.inode)).collect()

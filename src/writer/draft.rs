@@ -6,6 +6,7 @@ use crate::writer::patch::Patch;
 use crate::writer::stream::Stream;
 use crate::writer::stream::WriteError;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// One version of a file on its way into the bucket.
 #[derive(Clone)]
@@ -32,6 +33,25 @@ impl Draft {
         match self {
             Self::Stream(stream) => stream.unsent_bytes(),
             Self::Patch(patch) => patch.unsent_bytes(),
+        }
+    }
+
+    /// Bytes a second that the store takes of it, if that can be told.
+    #[must_use]
+    pub fn rate(&self, now: Instant) -> Option<u64> {
+        match self {
+            Self::Stream(stream) => stream.rate(now),
+            // Its requests go out together, at its commit.
+            Self::Patch(_) => None,
+        }
+    }
+
+    /// Whether it is being published, and takes nothing more.
+    #[must_use]
+    pub fn is_committing(&self) -> bool {
+        match self {
+            Self::Stream(stream) => stream.is_committing(),
+            Self::Patch(patch) => patch.is_busy(),
         }
     }
 

@@ -9,6 +9,7 @@ mod rewriting;
 
 pub use handed::Handed;
 
+use crate::base::metrics::Meter;
 use crate::base::pool::Pool;
 use crate::store::Condition;
 use crate::store::ETag;
@@ -31,6 +32,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::time::Instant;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -133,6 +135,8 @@ struct State {
     size: u64,
     /// Bytes in the tail, waiting, or being sent, each time that they are.
     unsent: u64,
+    /// How fast the store takes it.
+    meter: Meter,
     condition: Condition,
     /// The key, once a request has fixed it.
     key: Option<String>,
@@ -215,6 +219,18 @@ impl Stream {
     pub fn unsent_bytes(&self) -> u64 {
         let state = self.lock();
         state.unsent + state.retained.changed_bytes()
+    }
+
+    /// Bytes a second that the store takes of it; `None` if that cannot be told yet.
+    #[must_use]
+    pub fn rate(&self, now: Instant) -> Option<u64> {
+        self.lock().meter.rate(now)
+    }
+
+    /// Whether it is being published, and takes no more bytes.
+    #[must_use]
+    pub fn is_committing(&self) -> bool {
+        self.lock().upload.is_finishing()
     }
 
     /// Whether its key is fixed, or about to be; until then it can still go anywhere.
@@ -434,7 +450,8 @@ impl State {
     fn new(tail: Tail, upload: Upload, size: u64, context: &Context) -> Self {
         let (condition, unsent) = (Condition::None, tail.len());
         let retained = Retained::new(Arc::clone(&context.pool));
-        Self { tail, retained, upload, size, unsent, condition, key: None, driven: false, refused: None }
+        let meter = Meter::default();
+        Self { tail, retained, upload, size, unsent, meter, condition, key: None, driven: false, refused: None }
     }
 
     fn check(&self) -> Result<(), WriteError> {

@@ -219,7 +219,7 @@ fn stored_under_faults(mut seen: Seen, expected: &mut Expected, seed: u64) -> (S
         (seen.mounted_again(), met)
     } else {
         // It could not store everything, and the mount stays.
-        eprintln!("seed {seed}: {}", String::from_utf8_lossy(&unmounted.stderr));
+        println!("seed {seed}: {}", String::from_utf8_lossy(&unmounted.stderr));
         (seen.remount(), met)
     }
 }

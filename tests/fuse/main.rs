@@ -14,10 +14,13 @@ mod crash;
 mod descriptors;
 mod dialects;
 mod differential;
+#[path = "../support/exposition.rs"]
+mod exposition;
 mod faults;
 mod files;
 mod headers;
 mod journal;
+mod metrics;
 #[path = "../support/mounted.rs"]
 mod mounted;
 mod names;
@@ -30,5 +33,8 @@ mod security;
 mod seeds;
 #[path = "../support/speech.rs"]
 mod speech;
+mod status;
 mod takeover;
+#[path = "../support/terminal.rs"]
+mod terminal;
 mod two_mounts;

@@ -83,6 +83,13 @@ impl MountedBucket {
         command
     }
 
+    /// `brigade WORD DIR`, to be run.
+    pub fn command(&self, word: &str) -> Command {
+        let mut command = program::brigade(self.home.path());
+        command.arg(word).arg(&self.dir);
+        command
+    }
+
     /// `brigade upgrade`, whatever comes of it.
     pub fn upgrade(&self) -> program::Ran {
         program::run(program::brigade(self.home.path()).arg("upgrade").arg(&self.dir))

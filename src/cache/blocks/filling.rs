@@ -3,12 +3,12 @@
 use crate::base::clock;
 use crate::base::held::Held;
 use crate::cache::blocks::Shared;
+use crate::cache::blocks::figures::add;
 use crate::cache::blocks::index::Eviction;
 use crate::cache::blocks::layout::VersionId;
 use bytes::Bytes;
 use crossbeam_channel::Receiver;
 use std::io;
-use std::sync::atomic::Ordering;
 
 /// What is to be done to the files.
 pub enum Job {
@@ -69,7 +69,7 @@ fn keep(shared: &Shared, (id, size, block): (&VersionId, u64, u64), pieces: &[By
     match shared.files.write(id, size, block, pieces) {
         Ok(sum) => shared.index().stored(id, size, block, sum),
         Err(error) => {
-            let first = shared.counts.refused.fetch_add(1, Ordering::Relaxed) == 0;
+            let first = add(&shared.counts.refused, 1) == 0;
             let full = error.kind() == io::ErrorKind::StorageFull;
             if first && full {
                 tracing::warn!("the disk of the cache is full: what does not fit is not kept; see --cache-limit");

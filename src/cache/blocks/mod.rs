@@ -8,14 +8,19 @@
 //! It helps or it does not, but never fails: a full disk, a damaged block or a directory that went away are blocks that are
 //! not there.
 
+mod figures;
 mod files;
 mod filling;
 mod index;
 mod layout;
 
+pub use figures::Figures;
 pub use files::Error;
 pub use layout::BLOCK_BYTES;
 
+use crate::cache::blocks::figures::Counts;
+use crate::cache::blocks::figures::add;
+use crate::cache::blocks::figures::get;
 use crate::cache::blocks::files::Files;
 use crate::cache::blocks::filling::Job;
 use crate::cache::blocks::index::Index;
@@ -33,7 +38,6 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
@@ -59,18 +63,11 @@ pub struct BlockCache {
 
 struct Shared {
     source: String,
+    limit_bytes: u64,
     files: Files,
     index: Mutex<Index>,
     jobs: Sender<Job>,
     counts: Counts,
-}
-
-/// What became of blocks.
-#[derive(Debug, Default)]
-struct Counts {
-    damaged: AtomicU64,
-    dropped: AtomicU64,
-    refused: AtomicU64,
 }
 
 impl BlockCache {
@@ -82,8 +79,8 @@ impl BlockCache {
         let (files, lock) = Files::open(dir)?;
         let (jobs, receiver) = crossbeam_channel::bounded(options.waiting_max.max(1));
         let index = Mutex::new(Index::new(options.limit_bytes, index::VERSIONS_MAX));
-        let Options { source, .. } = options;
-        let shared = Arc::new(Shared { source, files, index, jobs, counts: Counts::default() });
+        let Options { source, limit_bytes, .. } = options;
+        let shared = Arc::new(Shared { source, limit_bytes, files, index, jobs, counts: Counts::default() });
         let filler = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("cache".into());
         let filling = thread.spawn(move || filling::run(&filler, &receiver, lock));
@@ -101,6 +98,22 @@ impl BlockCache {
         Some(Arc::new(Object { shared: Arc::clone(&self.shared), id, size, noted: AtomicBool::new(false) }))
     }
 
+    /// What became of blocks so far, and how much there is.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let Shared { counts, limit_bytes, jobs, .. } = &*self.shared;
+        Figures {
+            blocks: counts.blocks.read(),
+            hit_bytes: get(&counts.hit_bytes),
+            miss_bytes: get(&counts.miss_bytes),
+            bytes: self.shared.index().used_bytes(),
+            limit_bytes: *limit_bytes,
+            waiting: jobs.len(),
+            dropped: get(&counts.dropped) + get(&counts.refused),
+            damaged: get(&counts.damaged),
+        }
+    }
+
     /// Writes what waits, and lets go of the directory.
     pub fn end(&self) {
         let filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -109,15 +122,8 @@ impl BlockCache {
         if self.shared.jobs.send(Job::End).is_ok() && filling.join().is_err() {
             tracing::error!("the thread of the cache broke");
         }
-        let Counts { damaged, dropped, refused } = &self.shared.counts;
-        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
-        tracing::debug!(
-            used_bytes = self.shared.index().used_bytes(),
-            damaged = count(damaged),
-            dropped = count(dropped),
-            refused = count(refused),
-            "the cache ends"
-        );
+        let Figures { bytes, dropped, damaged, .. } = self.figures();
+        tracing::debug!(used_bytes = bytes, dropped, damaged, "the cache ends");
     }
 }
 
@@ -209,7 +215,7 @@ impl Object {
     /// Keeps a block, whose bytes `pieces` gives, if it is not there and there are not too many that wait.
     pub fn keep(&self, block: u64, pieces: impl FnOnce() -> Option<Vec<Bytes>>) {
         if self.shared.jobs.is_full() {
-            self.shared.counts.dropped.fetch_add(1, Ordering::Relaxed);
+            add(&self.shared.counts.dropped, 1);
             return;
         }
         if self.shared.index().sum(&self.id, block).is_some() {
@@ -217,8 +223,24 @@ impl Object {
         }
         let Some(pieces) = pieces() else { return };
         if self.shared.jobs.try_send(Job::Keep { id: self.id, size: self.size, block, pieces }).is_err() {
-            self.shared.counts.dropped.fetch_add(1, Ordering::Relaxed);
+            add(&self.shared.counts.dropped, 1);
         }
+    }
+
+    /// A range was read from the disk.
+    pub fn was_read(&self, bytes: u64) {
+        add(&self.shared.counts.hit_bytes, bytes);
+    }
+
+    /// The store is asked for a range.
+    pub fn missed(&self, range: &Range<u64>) {
+        let blocks = range.start / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES);
+        self.shared.counts.blocks.missed(blocks.end.saturating_sub(blocks.start));
+    }
+
+    /// So many bytes have come from the store.
+    pub fn was_fetched(&self, bytes: u64) {
+        add(&self.shared.counts.miss_bytes, bytes);
     }
 
     /// Which bytes a block has.
@@ -245,6 +267,7 @@ impl Reading<'_> {
         let read = self.file.read_exact_at(&mut self.buffer, range.start);
         if read.is_ok() && layout::crc32c(&[&self.buffer]) == sum {
             shared.index().used(id, block);
+            shared.counts.blocks.hit();
             return Some(&self.buffer);
         }
         // What went meanwhile to make room is not damaged.
@@ -255,7 +278,7 @@ impl Reading<'_> {
             damaged
         };
         if damaged {
-            shared.counts.damaged.fetch_add(1, Ordering::Relaxed);
+            add(&shared.counts.damaged, 1);
             tracing::debug!(version = id.name(), block, ?read, "a block of the cache is damaged, and is fetched again");
             // Fails only at the end of the mount.
             let _ = shared.jobs.send(Job::Discard(*id, block));

@@ -356,10 +356,7 @@ async fn next_turn(turns: &mut watch::Receiver<Option<Arc<Trouble>>>, reach: Rea
     turns.changed().await.expect("who waits keeps the sender");
     let trouble = turns.borrow_and_update().clone();
     match trouble.filter(|trouble| trouble.keys.iter().any(|key| reach.covers(key))) {
-        Some(trouble) => {
-            let Error { op, key, kind, message, .. } = &trouble.error;
-            Err(Error::new(*op, key.clone(), kind.clone(), message.clone()))
-        }
+        Some(trouble) => Err(trouble.error.of_key(&trouble.error.key)),
         None => Ok(()),
     }
 }

@@ -31,6 +31,7 @@ use crate::store::Result;
 use crate::store::Store;
 use crate::store::Upload;
 use crate::store::UploadId;
+use crate::store::layers::trace::Counters;
 use crate::store::line::Line;
 use crate::wire::etag::ETag;
 use async_trait::async_trait;
@@ -118,6 +119,7 @@ pub struct Retry {
     policy: Policy,
     line: Arc<Line>,
     burst_left: Arc<Mutex<u32>>,
+    counters: Arc<Counters>,
     /// Also what is only asked is a part of storing something.
     for_storing: bool,
 }
@@ -133,7 +135,13 @@ impl Retry {
     #[must_use]
     pub fn at(inner: Arc<dyn Store>, policy: Policy, line: Arc<Line>) -> Self {
         let burst_left = Arc::new(Mutex::new(policy.burst));
-        Self { inner, policy, line, burst_left, for_storing: false }
+        Self { inner, policy, line, burst_left, counters: Arc::default(), for_storing: false }
+    }
+
+    /// The same, with repeats counted there.
+    #[must_use]
+    pub fn counting(self, counters: Arc<Counters>) -> Self {
+        Self { counters, ..self }
     }
 
     /// The same for those who ask in order to store: they wait for the answers as they do for the writes.

@@ -1,6 +1,10 @@
 //! Counts and logs every request. Put below the retries, it sees each attempt.
 
 use crate::base::clock;
+use crate::base::failures::Failure;
+use crate::base::failures::Failures;
+use crate::base::metrics::Counted;
+use crate::base::metrics::Tally;
 use crate::store::Body;
 use crate::store::Condition;
 use crate::store::CopySource;
@@ -8,6 +12,7 @@ use crate::store::Error;
 use crate::store::Facts;
 use crate::store::GetObject;
 use crate::store::Headers;
+use crate::store::Kind;
 use crate::store::ListObjects;
 use crate::store::ListPage;
 use crate::store::Object;
@@ -26,15 +31,19 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 
-/// What was asked of a store so far, by operation.
-#[derive(Debug, Default)]
+/// What was asked of a store so far, by operation, and what failed last.
+#[derive(Debug)]
 pub struct Counters {
-    by_op: Mutex<BTreeMap<Op, Count>>,
+    by_op: [Tally; Op::ALL.len()],
+    /// Attempts that were not the first, by operation.
+    repeats: [AtomicU64; Op::ALL.len()],
+    failures: Arc<Failures>,
 }
 
 /// What was asked by one operation.
@@ -50,25 +59,117 @@ pub struct Count {
     pub bytes_in: u64,
 }
 
+/// Why calls fail, by number: the kinds of errors, and at last that nobody waited for the answer any more.
+pub const REASONS: [&str; Kind::NAMES.len() + 1] = {
+    let mut all = ["dropped"; Kind::NAMES.len() + 1];
+    let mut at = 0;
+    while at < Kind::NAMES.len() {
+        all[at] = Kind::NAMES[at];
+        at += 1;
+    }
+    all
+};
+
+const DROPPED: usize = Kind::NAMES.len();
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self::new(Arc::default())
+    }
+}
+
 impl Counters {
-    /// The figures now.
+    /// Nothing so far. What fails is told to `failures` as well.
+    #[must_use]
+    pub fn new(failures: Arc<Failures>) -> Self {
+        Self {
+            by_op: std::array::from_fn(|_| Tally::new(REASONS.len())),
+            repeats: std::array::from_fn(|_| AtomicU64::new(0)),
+            failures,
+        }
+    }
+
+    /// The figures now of what was asked at all.
     #[must_use]
     pub fn snapshot(&self) -> BTreeMap<Op, Count> {
-        self.lock().clone()
+        let asked = Op::ALL.into_iter().map(|op| (op, self.read(op))).filter(|(_, counted)| counted.begun > 0);
+        let count = |(op, counted): (Op, Counted)| {
+            let (bytes_out, bytes_in) = if op == Op::GetObject { (0, counted.bytes) } else { (counted.bytes, 0) };
+            (op, Count { calls: counted.begun, errors: counted.failures(), bytes_out, bytes_in })
+        };
+        asked.map(count).collect()
+    }
+
+    /// All that is known of one operation.
+    #[must_use]
+    pub fn read(&self, op: Op) -> Counted {
+        self.tally(op).read()
     }
 
     /// How many calls of one operation were begun.
     #[must_use]
     pub fn calls(&self, op: Op) -> u64 {
-        self.lock().get(&op).map_or(0, |count| count.calls)
+        self.read(op).begun
     }
 
-    fn add(&self, op: Op, change: impl FnOnce(&mut Count)) {
-        change(self.lock().entry(op).or_default());
+    /// How many of them repeated one that had failed.
+    #[must_use]
+    pub fn repeats(&self, op: Op) -> u64 {
+        self.repeats[op as usize].load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Op, Count>> {
-        self.by_op.lock().unwrap_or_else(PoisonError::into_inner)
+    /// One that has failed is tried again.
+    pub fn repeat(&self, op: Op) {
+        self.repeats[op as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn tally(&self, op: Op) -> &Tally {
+        &self.by_op[op as usize]
+    }
+
+    fn remember(&self, error: &Error) {
+        // Programs look for what is not there, and conditions are there to fail.
+        if matches!(error.kind, Kind::NotFound | Kind::PreconditionFailed) {
+            return;
+        }
+        let failure = Failure {
+            operation: error.op.name().to_owned(),
+            path: error.key.clone(),
+            errno: None,
+            code: error.code().map(str::to_owned),
+            request_id: error.request_id().map(str::to_owned),
+            message: error.message.clone(),
+        };
+        self.failures.add(clock::now(), failure);
+    }
+}
+
+/// A call under way. Dropped before its end, it counts as such: nobody waited for the answer.
+struct Running<'a> {
+    tally: &'a Tally,
+    begun: Instant,
+    ended: bool,
+}
+
+impl<'a> Running<'a> {
+    fn begin(tally: &'a Tally) -> Self {
+        tally.begin();
+        Self { tally, begun: clock::monotonic(), ended: false }
+    }
+
+    fn end(mut self, outcome: std::result::Result<(), usize>) -> Duration {
+        self.ended = true;
+        let took = self.begun.elapsed();
+        self.tally.ended(outcome, took);
+        took
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.tally.ended(Err(DROPPED), self.begun.elapsed());
+        }
     }
 }
 
@@ -86,18 +187,18 @@ impl Traced {
     }
 
     async fn call<T>(&self, op: Op, key: &str, bytes_out: u64, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let begun = clock::monotonic();
-        self.counters.add(op, |count| {
-            count.calls += 1;
-            count.bytes_out += bytes_out;
-        });
+        let tally = self.counters.tally(op);
+        let running = Running::begin(tally);
         let result = work.await;
-        let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tally.moved(bytes_out);
+        let took = running.end(result.as_ref().map(drop).map_err(|error| error.kind.index()));
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match &result {
             Ok(_) => tracing::debug!(%op, key, bytes_out, ms, "ok"),
             Err(error) => {
-                self.counters.add(op, |count| count.errors += 1);
-                tracing::debug!(%op, key, bytes_out, ms, kind = ?error.kind, error = %error, "failed");
+                self.counters.remember(error);
+                let (code, request) = (error.code(), error.request_id());
+                tracing::debug!(%op, key, bytes_out, ms, kind = ?error.kind, code, request, error = %error, "failed");
             }
         }
         result
@@ -106,11 +207,12 @@ impl Traced {
     /// Counts the bytes of a body as they pass.
     fn count(&self, body: Body) -> Body {
         let counters = Arc::clone(&self.counters);
-        let look = move |piece: &Result<bytes::Bytes>| {
-            counters.add(Op::GetObject, |count| match piece {
-                Ok(bytes) => count.bytes_in += bytes.len() as u64,
-                Err(_) => count.errors += 1,
-            });
+        let look = move |piece: &Result<bytes::Bytes>| match piece {
+            Ok(bytes) => counters.tally(Op::GetObject).moved(bytes.len() as u64),
+            Err(error) => {
+                counters.tally(Op::GetObject).failed_late(error.kind.index());
+                counters.remember(error);
+            }
         };
         body.inspect(look).boxed()
     }
@@ -211,7 +313,6 @@ impl Store for Traced {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Kind;
     use crate::store::memory::Lost;
     use crate::store::memory::Memory;
     use bytes::Bytes;
@@ -236,5 +337,38 @@ mod tests {
         ];
         assert_eq!(counters.snapshot(), want.into());
         assert_eq!((counters.calls(Op::PutObject), counters.calls(Op::ListParts)), (2, 0));
+    }
+    #[test]
+    fn operations_and_reasons_have_their_own_places() {
+        for (at, op) in Op::ALL.into_iter().enumerate() {
+            assert_eq!(op as usize, at, "{op}");
+        }
+        assert_eq!(REASONS[Kind::Throttled(None).index()], "throttled");
+        assert_eq!(REASONS[Kind::Invalid.index()], "invalid");
+        assert_eq!(REASONS[DROPPED], "dropped");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_nobody_waits_for_any_more_is_not_under_way() {
+        let counters = Counters::default();
+        let running = Running::begin(counters.tally(Op::HeadBucket));
+        assert_eq!(counters.read(Op::HeadBucket).under_way, 1);
+        drop(running);
+        let counted = counters.read(Op::HeadBucket);
+        assert_eq!((counted.under_way, counted.failed), (0, vec![(DROPPED, 1)]));
+    }
+
+    #[tokio::test]
+    async fn the_last_failures_are_remembered_but_for_what_is_not_there() {
+        let memory = Arc::new(Memory::new());
+        let failures = Arc::new(Failures::default());
+        let store = Traced::new(memory.clone(), Arc::new(Counters::new(Arc::clone(&failures))));
+        memory.lose(Op::PutObject, 1, Lost::Request);
+        assert!(store.head_object("absent").await.is_err());
+        let payload = Payload::from(Bytes::from_static(b"12345"));
+        assert!(store.put_object("k", payload, &Headers::default(), &Condition::None).await.is_err());
+        let all = failures.all();
+        let told: Vec<_> = all.iter().map(|one| (&*one.failure.operation, &*one.failure.path)).collect();
+        assert_eq!(told, [("PutObject", "k")]);
     }
 }

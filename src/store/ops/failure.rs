@@ -29,8 +29,9 @@ const REQUEST_ID_BYTES_MAX: usize = 100;
 pub(crate) fn failure(call: &Call, answer: &Answer) -> Error {
     let (op, key) = (call.op, call.key.as_str());
     if call.method == Method::HEAD {
-        let message = format!("the store answered {}{}", answer.status, shown_id(answer, None));
-        return Error::new(op, key, of_status(answer), message);
+        let id = request_id(answer, None);
+        let message = format!("the store answered {}{}", answer.status, shown(id));
+        return Error::new(op, key, of_status(answer), message).said(None, id);
     }
     match document::read(answer.dialect, &answer.body) {
         Ok(document) => of_document(op, key, answer, &document),
@@ -78,23 +79,28 @@ fn of_document(op: Op, key: &str, answer: &Answer, document: &ErrorDocument) -> 
         None => of_status(answer),
     };
     let said = document.message.trim();
-    let id = shown_id(answer, document.request_id.as_deref());
+    let id = request_id(answer, document.request_id.as_deref());
     let message = match &document.region {
-        Some(region) => format!("{}: {said} (the bucket's region is {region}){id}", document.code),
-        None => format!("{}: {said}{id}", document.code),
+        Some(region) => format!("{}: {said} (the bucket's region is {region}){}", document.code, shown(id)),
+        None => format!("{}: {said}{}", document.code, shown(id)),
     };
-    Error::new(op, key, kind, message)
+    Error::new(op, key, kind, message).said(Some(&document.code), id)
 }
 
-/// The id by which the store's people find the request, as messages show it: of whatever header is made for it, since
-/// the vendors' own examples mix their names.
-fn shown_id(answer: &Answer, in_document: Option<&str>) -> String {
+/// The id by which the store's people find the request: of whatever header is made for it, since the vendors' own examples
+/// mix their names. One that cannot be shown on a line is none.
+fn request_id<'a>(answer: &'a Answer, in_document: Option<&'a str>) -> Option<&'a str> {
     let is_id = |name: &str| name.ends_with("-request-id") || name == "x-req-id";
     let own = text(&answer.headers, "x-amz-request-id");
     let other = || answer.headers.keys().find(|name| is_id(name.as_str()));
     let id = own.or_else(|| text(&answer.headers, other()?.as_str())).or(in_document).unwrap_or_default().trim();
     let is_plain = !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX && id.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_plain { format!(" (request {id})") } else { String::new() }
+    is_plain.then_some(id)
+}
+
+/// An id as messages show it.
+fn shown(id: Option<&str>) -> String {
+    id.map(|id| format!(" (request {id})")).unwrap_or_default()
 }
 
 /// Without a document of the dialect it may be a proxy in front of the store, or no store at all.
@@ -108,15 +114,16 @@ fn without_document(op: Op, key: &str, answer: &Answer) -> Error {
         Some(_) | None => format!("{} bytes", answer.body.len()),
     };
     if is_store || may_be_proxy || status == StatusCode::NOT_MODIFIED || status == StatusCode::PRECONDITION_FAILED {
-        let id = shown_id(answer, None);
+        let id = request_id(answer, None);
         let message = match answer.body.len() {
-            0 => format!("the store answered {status} and no reason{id}"),
+            0 => format!("the store answered {status} and no reason{}", shown(id)),
             _ => format!(
-                "the store answered {status} with {kind}, which is no reason that {} would give{id}",
-                answer.dialect
+                "the store answered {status} with {kind}, which is no reason that {} would give{}",
+                answer.dialect,
+                shown(id)
             ),
         };
-        return Error::new(op, key, of_status(answer), message);
+        return Error::new(op, key, of_status(answer), message).said(None, id);
     }
     let message = format!("the endpoint does not speak {}: it answered {status} with {kind}", answer.dialect);
     Error::new(op, key, Kind::Protocol, message)

@@ -1,5 +1,6 @@
 //! The task of a stream: performs the actions of its machine until the end.
 
+use crate::base::clock;
 use crate::store::Error;
 use crate::store::Headers;
 use crate::store::Kind;
@@ -52,6 +53,9 @@ impl Stream {
             let (actions, ended) = {
                 let mut state = self.lock();
                 let actions: Vec<_> = std::iter::from_fn(|| state.upload.poll()).collect();
+                if !actions.is_empty() {
+                    state.meter.start(clock::monotonic());
+                }
                 (actions, state.upload.outcome().is_some())
             };
             for action in actions {
@@ -66,6 +70,9 @@ impl Stream {
                     let (sent, event) = done.unwrap_or_else(|panic| (0, Event::Failed(broken(&panic))));
                     let mut state = self.lock();
                     state.unsent = state.unsent.saturating_sub(sent);
+                    if !matches!(event, Event::Failed(_)) {
+                        state.meter.note(clock::monotonic(), sent);
+                    }
                     state.upload.on_event(event);
                 }
                 () = self.work.notified() => {}

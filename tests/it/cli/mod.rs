@@ -4,6 +4,7 @@
 mod check;
 mod mount;
 mod serve;
+mod status;
 mod tls;
 mod umount;
 mod uploads;

@@ -174,7 +174,7 @@ fn wrong_usage_is_one_line_and_status_2() {
     run(&mut serve(home.path(), "data --listen here")).refused(2, &["here", "--listen"]);
     run(&mut serve(home.path(), "data --colour red")).refused(2, &["--colour"]);
     run(brigade(home.path()).arg("fly")).refused(2, &["fly", "brigade --help"]);
-    run(&mut brigade(home.path())).refused(2, &["mount, umount, upgrade, serve", "brigade --help"]);
+    run(&mut brigade(home.path())).refused(2, &["mount, umount, status, log, upgrade, serve", "brigade --help"]);
 }
 
 #[test]

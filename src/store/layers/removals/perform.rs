@@ -108,5 +108,5 @@ async fn remove_one(store: &dyn Store, key: &str) -> Result<(), Error> {
 }
 
 fn failed(error: &Error, key: &str) -> Outcome {
-    Outcome::Failed(Error::new(error.op, key, error.kind.clone(), error.message.clone()))
+    Outcome::Failed(error.of_key(key))
 }

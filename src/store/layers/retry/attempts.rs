@@ -85,6 +85,8 @@ pub(super) struct Attempts<'a> {
     begun: Instant,
     pub begun_at: SystemTime,
     made: u32,
+    /// Whether there was an attempt, also before an outage.
+    tried: bool,
     /// It has begun anew since the store answered just when it was to be given up.
     had_second_chance: bool,
     /// The line let the last one not through: there is nothing to wait for.
@@ -105,6 +107,7 @@ impl<'a> Attempts<'a> {
             begun,
             begun_at: clock::now(),
             made: 0,
+            tried: false,
             had_second_chance: false,
             refused: false,
             in_doubt: false,
@@ -116,6 +119,9 @@ impl<'a> Attempts<'a> {
         if let Err(refused) = self.admitted().await {
             self.refused = true;
             return Err(refused);
+        }
+        if std::mem::replace(&mut self.tried, true) {
+            self.retry.counters.repeat(self.call.op);
         }
         let line = &self.retry.line;
         let sent = Instant::now();

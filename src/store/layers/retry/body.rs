@@ -70,6 +70,7 @@ impl Lasting {
                 None => self.error(Kind::Network, "the body ended before its announced end"),
             };
             self.pause(error).await?;
+            self.retry.counters.repeat(Op::GetObject);
             let got = self.retry.begin_get(&self.key, Some(self.missing.clone()), Some(&self.etag)).await?;
             if got.object.etag != self.etag {
                 return Err(self.error(Kind::PreconditionFailed, "another version came than the one that was begun"));
