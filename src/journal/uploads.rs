@@ -3,7 +3,7 @@
 //!
 //! Each mount has a slot of its own below the bucket's directory, locked while it runs. A slot that nobody has locked is
 //! a mount's that is gone: what is open in it is nobody's any more, and [`Leftovers::abort`] ends it. The log of a slot
-//! has removals too ([`removals`](crate::journal::removals)).
+//! has removals too ([`removals`]).
 
 use crate::journal::directory;
 use crate::journal::directory::Directory;

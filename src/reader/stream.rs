@@ -166,7 +166,8 @@ impl Reading {
     /// The bytes, waiting for them.
     ///
     /// # Errors
-    /// What ended the fetch: [`Kind::PreconditionFailed`] or [`Kind::NotFound`] when the object is another one by now.
+    /// What ended the fetch: [`PreconditionFailed`](crate::store::Kind::PreconditionFailed) or
+    /// [`NotFound`](crate::store::Kind::NotFound) when the object is another one by now.
     pub async fn bytes(self) -> Result<Bytes, Arc<Error>> {
         let mut pieces = Vec::new();
         for (chunk, part) in self.parts() {

@@ -1,8 +1,8 @@
 //! Blocks of objects on local disk, for the next mount as well.
 //!
 //! A version of an object is named by its source, key, tag and size, and never changes; what has no tag is not kept. Whoever
-//! reads has found out before which version is there: nothing here says that it still is. [`index`] decides what is kept
-//! (pure), [`layout`] how it lies on the disk (pure), [`files`] are the files, and [`filling`] is the thread that alone
+//! reads has found out before which version is there: nothing here says that it still is. `index` decides what is kept
+//! (pure), `layout` how it lies on the disk (pure), `files` are the files, and `filling` is the thread that alone
 //! changes them. A block is read by anybody, and used only if its checksum is right.
 //!
 //! It helps or it does not, but never fails: a full disk, a damaged block or a directory that went away are blocks that are
