@@ -1,18 +1,26 @@
 //! The bundled backend, served inside the test process from a directory of its own.
 
+use brigade::base::clock;
+use brigade::server::Error;
 use brigade::server::Options;
 use brigade::server::Server;
 use brigade::server::Traffic;
 use brigade::server::Usage;
 use brigade::server::keys::Keys;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 pub const ACCESS_KEY_ID: &str = "AKIDTEST";
 pub const SECRET: &str = "a secret for tests, and for nothing else";
 pub const BUCKET: &str = "bucket";
+
+/// For so long others may hold the port of a backend that was stopped.
+const PORT_HELD_MAX: Duration = Duration::from_secs(60);
 
 /// A running backend with one empty bucket, [`BUCKET`].
 pub struct Backend {
@@ -45,8 +53,19 @@ impl Backend {
 
     /// Starts it again after [`stop`](Self::stop), at the same port and with the same data.
     pub fn restart(&mut self) {
-        let server = self.runtime.block_on(Server::start(self.options.clone()));
-        self.server = Some(server.expect("its port is free and its data are whole"));
+        let begun = clock::monotonic();
+        self.server = Some(loop {
+            match self.runtime.block_on(Server::start(self.options.clone())) {
+                Ok(server) => break server,
+                // A child that another test's thread has just made has a copy of the socket until it is another program.
+                Err(Error::Listen { source, .. })
+                    if source.kind() == ErrorKind::AddrInUse && begun.elapsed() < PORT_HELD_MAX =>
+                {
+                    thread::yield_now();
+                }
+                Err(error) => panic!("its port is free and its data are whole: {error}"),
+            }
+        });
     }
 
     /// Lets in another pair of keys instead of the first, from the next start on.
